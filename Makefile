@@ -1,0 +1,62 @@
+# 文印闸 wenyin-gate. `make run` and `make test` do their own set-up on a bare Debian or Ubuntu machine.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+# What the tests use beyond Python: strace shows the order of system calls and kills at a chosen one.
+TEST_TOOLS := strace
+
+.PHONY: setup run test test-long lint bench lock clean test-tools
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "需要 Python 3.11 以上 / Python 3.11 or newer is needed"; exit 3; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(call install,python3-venv)
+	@[ -e /usr/lib/*/libseccomp.so.2 ] || ldconfig -p | grep -q libseccomp.so.2 || $(call install,libseccomp2)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Installs a Debian package when this user may; says which one is missing when not.
+define install
+{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  else echo "缺少系统软件包 / missing system package: $(1)"; fi; }
+endef
+
+test-tools:
+	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || $(call install,$$tool); done
+
+run: setup
+	@$(BIN)/dlp run --demo
+
+test: setup test-tools
+	$(BIN)/pytest
+
+test-long: setup test-tools
+	$(BIN)/pytest -m "long or not long"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python bench/run.py
+
+# Makes the lock file anew from pyproject.toml; needs a package index, so it is never part of set-up.
+lock:
+	$(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv
+	.build/lock/bin/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header \
+	  --universal --python-version 3.11 --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .build build dist demo state .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,114 @@
+"""The formats: the only code that parses hostile bytes. They run in the sandbox child and nowhere else.
+
+A format is a module with `MEDIA`, the media types it reads, and `extract(source, room) -> Document`; one that can also
+take text out has `redact(source, cuts, out) -> tuple[Removed, ...]`. It never raises for a bad document: what it
+cannot read is a `Gap`. `FORMATS` is written by hand; whatever else is installed on the machine is never run.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+from dlp.model import GapKind
+
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+FORMATS: dict[str, str] = {
+    "text/plain": "dlp.formats.plain",
+    "text/csv": "dlp.formats.plain",
+    "text/tab-separated-values": "dlp.formats.plain",
+    "text/html": "dlp.formats.html",
+    "application/pdf": "dlp.formats.pdf",
+    DOCX: "dlp.formats.docx",
+    XLSX: "dlp.formats.xlsx",
+    "application/x-ole-encrypted": "dlp.formats.ooxml",
+}
+"""Media type -> module that reads it."""
+
+
+class Full(Exception):  # noqa: N818  a state of the budget, turned into a Gap by its catcher
+    """A limit is reached, or a reader must stop; `kind` and `detail` become the gap and quote nothing."""
+
+    def __init__(self, kind: GapKind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+class NotRedactable(Full):
+    """A cut lies where this format cannot take text out. Nothing may be released then."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(GapKind.UNSUPPORTED, detail)
+
+
+class Source(io.RawIOBase):
+    """The bytes of one item: read-only and seekable, over a descriptor or over bytes that lay in a container.
+
+    `name` is the file name, untrusted and for nothing but messages; `size` is in bytes. Reads go through `pread`, so
+    the position of the descriptor is never shared. The descriptor is not closed.
+    """
+
+    name: str
+    size: int
+
+    def __init__(self, content: int | bytes, *, name: str = "", size: int | None = None) -> None:
+        super().__init__()
+        self._content = content
+        self._at = 0
+        self.name = name
+        if isinstance(content, int):
+            self.size = os.fstat(content).st_size if size is None else size
+        else:
+            self.size = len(content)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset` bytes from the start, the position or the end, and return where that is."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        if start + offset < 0:
+            raise ValueError("negative seek position")
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        """Return the position in bytes from the start."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read up to `len(buffer)` bytes at the position and return how many."""
+        view = memoryview(buffer).cast("B")
+        data = self.peek(self._at, len(view))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Return all bytes from the position to the end."""
+        data = self.peek(self._at, self.size - self._at)
+        self._at += len(data)
+        return data
+
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return up to `length` bytes at `offset`; the position stays where it is."""
+        length = max(0, min(length, self.size - offset))
+        if not isinstance(self._content, int):
+            return self._content[offset : offset + length]
+        data = b""
+        while len(data) < length and (more := os.pread(self._content, length - len(data), offset + len(data))):
+            data = data + more if data else more
+        return data
+
+    def content(self) -> bytes:
+        """Return all bytes; the caller has compared `size` with its limit."""
+        return self._content if isinstance(self._content, bytes) else self.peek(0, self.size)

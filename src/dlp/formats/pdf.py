@@ -1,0 +1,309 @@
+"""PDF: text with the place of every character, and every other place where a PDF keeps text.
+
+Four passes, each guarded on its own: the objects are weighed (bombs) and opened by pikepdf; pdfium reads the pages
+(pdfplumber those that pdfium cannot); the places outside the pages are walked; older revisions in the same file are
+read for what the last one no longer shows. Whatever was not read is a gap, never silence.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from dlp.formats import Source
+from dlp.formats.pdf_lines import Line, build
+from dlp.formats.pdf_pages import Reader, Second, Seen, Unreadable
+from dlp.formats.pdf_places import Found, Spot, Walk, draws, headers_in_attachments, unlock, weigh
+from dlp.formats.room import Full, Reading, Room
+from dlp.model import Coverage, Document, Gap, GapKind, Segment, Strip, Zone, evolve
+
+MEDIA = ("application/pdf",)
+
+ODD_SHARE = 0.02  # of the letters of a page: above it the font maps are not believed
+IMAGE_SHARE = 0.15  # of the page: above it a picture can hold text that matters
+READABLE_PIXELS = 1_024  # all pictures of a page together: below it they cannot show a word
+MARGIN = 0.08  # of the page height: where headers and footers stand
+REVISIONS = 24  # older revisions read of one file
+REVISION_PAGES = 1_000
+_END = re.compile(rb"%%EOF[ \t]*(?:\r\n|\r|\n)?")
+_HEADER = re.compile(rb"%PDF-\d")
+_DIGITS = re.compile(r"\d+")
+
+
+def extract(source: Source, room: Room) -> Document:
+    """Read a PDF. Never raises for a bad document; a used-up budget ends the reading with a gap."""
+    reading = _Pdf(source.content(), room)
+    with ExitStack() as stack:
+        try:
+            reading.run(stack)
+        except Full as full:
+            reading.gap(full.kind, full.detail)
+    return reading.document()
+
+
+class _Pdf:
+    """One PDF on its way: what was read so far, so that nothing of it is lost when something fails."""
+
+    def __init__(self, raw: bytes, room: Room) -> None:
+        self._raw = raw
+        self._room = room
+        self._segments: list[Segment] = []
+        self._nested: list[Document] = []
+        self._gaps: list[Gap] = []
+        self._coverage: list[Coverage] = []
+        self._pages: int | None = None
+        self._heights: dict[int, tuple[float, float]] = {}
+        self._shown: dict[int, str] = {}
+        self._known: set[str] = set()
+
+    def gap(self, kind: GapKind, detail: str, page: int | None = None) -> None:
+        """Note something that was not read."""
+        gap = self._room.gap(kind, detail, page)
+        if gap not in self._gaps:
+            self._gaps.append(gap)
+
+    def document(self) -> Document:
+        """Return what was read."""
+        whole = Reading(self._room)
+        whole.segments = _margins(self._segments, self._heights)
+        whole.coverage = self._coverage
+        for gap in self._gaps:
+            whole.note(gap)
+        for inner in self._nested:
+            whole.take(inner)
+        return evolve(whole.document(MEDIA[0]), pages=self._pages)  # type: ignore[no-any-return]
+
+    def run(self, stack: ExitStack) -> None:
+        """Read everything, pages first."""
+        structure = self._unlock(stack)
+        if structure is not None:
+            trouble = weigh(structure)
+            if trouble is not None:
+                self.gap(*trouble)
+                return
+        reader = self._open(stack)
+        if reader is None:
+            return
+        self._read_pages(reader, structure)
+        if structure is not None:
+            self._walk(structure)
+        self._revisions()
+        self._envelope(structure)
+
+    def _unlock(self, stack: ExitStack) -> Any:
+        try:
+            return stack.enter_context(unlock(self._raw))
+        except Exception:  # noqa: BLE001  any way in which pikepdf refuses a broken file means the same: no structure
+            return None
+
+    def _open(self, stack: ExitStack) -> Reader | Second | None:
+        try:
+            return stack.enter_context(Reader(self._raw))
+        except Unreadable as why:
+            if why.locked:
+                self.gap(GapKind.ENCRYPTED, "needs a password")
+                return None
+        try:
+            return stack.enter_context(Second(self._raw))
+        except Exception:  # noqa: BLE001  pdfminer raises anything at all on broken files
+            self.gap(GapKind.CORRUPT, "no reader can open this PDF")
+            return None
+
+    def _read_pages(self, reader: Reader | Second, structure: Any) -> None:
+        self._pages = reader.pages
+        if reader.pages == 0:
+            self.gap(GapKind.CORRUPT, "the document has no page that can be read")
+        for index in range(reader.pages):
+            self._room.spend_pages()
+            self._room.check_time()
+            seen = self._read_page(reader, index)
+            if seen is None:
+                self.gap(GapKind.CORRUPT, "the page cannot be read", index + 1)
+                self._cover(index + 1, "unread")
+                continue
+            self._heights[index + 1] = (seen.height, _body_size(seen))
+            lines = build(seen.glyphs)
+            self._keep(lines, index + 1)
+            self._judge(seen, index, structure, bool(lines))
+
+    def _read_page(self, reader: Reader | Second, index: int) -> Seen | None:
+        try:
+            seen = reader.read(index)
+        except Exception:  # noqa: BLE001  see _open
+            seen = None
+        if seen is not None or isinstance(reader, Second):
+            return seen
+        try:
+            with Second(self._raw) as second:
+                return second.read(index)
+        except Exception:  # noqa: BLE001  see _open
+            return None
+
+    def _keep(self, lines: list[Line], page: int, anchor: str = "", zone: Zone | None = None) -> None:
+        for line in lines:
+            self._room.spend_segments()
+            self._room.spend_chars(len(line.text))
+            self._segments.append(
+                Segment(
+                    text=line.text,
+                    part=self._room.part,
+                    anchor=anchor,
+                    strip=_strip(line, page),
+                    zone=zone or (Zone.HIDDEN if line.hidden else Zone.BODY),
+                    soft=line.soft,
+                )
+            )
+            self._known.add(_squeezed(line.text))
+        if not anchor:
+            self._shown[page] = "".join(_squeezed(line.text) for line in lines)
+
+    def _judge(self, seen: Seen, index: int, structure: Any, has_lines: bool) -> None:
+        """Decide whether a page was read, and say what on it was not."""
+        page = index + 1
+        for said in seen.spoken:
+            self._add(Found(said, Zone.HIDDEN, "/ActualText", Spot(page)))
+        how = "text" if has_lines else "blank"
+        if seen.odd > ODD_SHARE * seen.letters:
+            self.gap(GapKind.UNTRUSTED_TEXT, "the fonts do not tell which characters they show", page)
+        pictured = seen.images > 0 and seen.pixels > READABLE_PIXELS
+        if pictured and not has_lines:
+            self.gap(GapKind.NO_OCR, "the page is a picture", page)
+            how = "unread"
+        elif pictured and seen.covered > IMAGE_SHARE:
+            self.gap(GapKind.NO_OCR, "pictures cover a part of the page", page)
+        elif not has_lines and seen.painted:
+            self.gap(GapKind.NO_OCR, "the page shows something that is not text", page)
+            how = "unread"
+        elif seen.objects == 0 and structure is not None and draws(structure, index):
+            self.gap(GapKind.CORRUPT, "the page has content that the reader does not see", page)
+            how = "unread"
+        self._cover(page, how)
+
+    def _cover(self, page: int, how: str) -> None:
+        self._coverage.append(Coverage(page=page, how=how, part=self._room.part))
+
+    def _add(self, found: Found) -> None:
+        """Keep text from outside the pages, unless its page shows the very same."""
+        page, box = found.spot
+        if found.zone is Zone.HIDDEN and page and _squeezed(found.text) in self._shown.get(page, ""):
+            return
+        self._room.spend_segments()
+        self._room.spend_chars(len(found.text))
+        strip = None
+        if page in self._frames:
+            edges = np.zeros(2 * len(found.text), dtype="<f4").tobytes()
+            x0, y0, x1, y1 = self._frames[page].shown(box)
+            strip = Strip(page=page, x0=x0, y0=y0, x1=x1, y1=y1, edges=edges)
+        self._segments.append(
+            Segment(text=found.text, part=self._room.part, anchor=found.place, strip=strip, zone=found.zone)
+        )
+
+    def _walk(self, structure: Any) -> None:
+        walk = Walk(structure, pages=self._pages or 0, tick=self._room.check_time)
+        walk.run()
+        for found in walk.found:
+            self._add(found)
+        for trouble in walk.troubles:
+            self.gap(*trouble)
+        for number, attached in enumerate(walk.attached, 1):
+            self._room.spend_entries()
+            self._room.spend_bytes(len(attached.raw))
+            self._nested.append(self._room.descend(attached.name or f"attachment-{number}", attached.raw))
+
+    def _revisions(self) -> None:
+        """Read what earlier revisions in the same file showed and the last one does not."""
+        ends = [m.end() for m in _END.finditer(self._raw)]
+        body = len(self._raw.rstrip(b"\0 \r\n\t"))
+        older = [end for end in ends[:-1] if end < body and b"startxref" in self._raw[max(0, end - 2048) : end]]
+        if len(older) > REVISIONS:
+            self.gap(GapKind.TOO_MANY, "the file holds more older revisions than are read")
+        budget = REVISION_PAGES
+        for number, end in enumerate(older[-REVISIONS:], 1):
+            try:
+                budget = self._revision(self._raw[:end], number, budget)
+            except Unreadable:
+                continue  # the end mark of a linearized file: nothing stands before it by itself
+            if budget <= 0:
+                self.gap(GapKind.TOO_MANY, "the older revisions have more pages than are read")
+                return
+
+    def _revision(self, raw: bytes, number: int, budget: int) -> int:
+        with Reader(raw) as reader:
+            for index in range(reader.pages):
+                if budget <= 0:
+                    break
+                budget -= 1
+                self._room.check_time()
+                seen = reader.read(index)
+                lines = build(seen.glyphs) if seen else []
+                gone = [line for line in lines if _squeezed(line.text) not in self._known]
+                for line in gone:
+                    line.soft = False
+                self._keep(gone, index + 1, anchor=f"revision {number}", zone=Zone.HIDDEN)
+        return budget
+
+    def _envelope(self, structure: Any) -> None:
+        """Account for the bytes around the document: a second document, a cut-off end, something after the end."""
+        headers = len(_HEADER.findall(self._raw))
+        if headers > 1 and headers - 1 > (headers_in_attachments(structure) if structure is not None else 0):
+            self.gap(GapKind.CORRUPT, "several documents in one stream")
+        ends = list(_END.finditer(self._raw))
+        if not ends and b"startxref" not in self._raw[-4096:]:
+            self.gap(GapKind.CORRUPT, "the end of the file is missing")
+        elif ends:
+            tail = self._raw[ends[-1].end() :].strip(b"\0 \r\n\t\x1a")
+            if re.search(rb"\d+\s+\d+\s+obj\b", tail):
+                self.gap(GapKind.CORRUPT, "the end of the file is missing")
+            elif len(tail) > 16:
+                self._nested.append(self._room.descend("after the end", tail))
+
+
+def _strip(line: Line, page: int) -> Strip:
+    x0, y0, x1, y1 = line.box
+    return Strip(
+        page=page,
+        x0=x0,
+        y0=y0,
+        x1=x1,
+        y1=y1,
+        edges=line.edges.astype("<f4").tobytes(),
+        vertical=line.vertical,
+        size=line.size,
+        face=line.face,
+        colour=line.colour,
+    )
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _body_size(seen: Seen) -> float:
+    """Return the font size of most characters of a page."""
+    sizes = np.array([kind.size for kind in seen.glyphs.kinds])
+    if not sizes.size or not len(seen.glyphs.styles):
+        return 0.0
+    return float(np.median(sizes[seen.glyphs.styles]))
+
+
+def _margins(segments: list[Segment], pages: dict[int, tuple[float, float]]) -> list[Segment]:
+    """Give the zones HEADER and FOOTER to lines in the outer margins that are small or come again on other pages."""
+    places: dict[int, Zone] = {}
+    counts: dict[str, set[int]] = {}
+    for number, segment in enumerate(segments):
+        strip = segment.strip
+        if strip is None or segment.zone is not Zone.BODY or strip.vertical or strip.page not in pages:
+            continue
+        height = pages[strip.page][0]
+        if strip.y1 < MARGIN * height or strip.y0 > (1 - MARGIN) * height:
+            places[number] = Zone.HEADER if strip.y1 < MARGIN * height else Zone.FOOTER
+            counts.setdefault(_DIGITS.sub("0", segment.text), set()).add(strip.page)
+    for number, zone in places.items():
+        segment = segments[number]
+        small = segment.strip is not None and segment.strip.size < 0.9 * pages[segment.strip.page][1]
+        if small or len(counts[_DIGITS.sub("0", segment.text)]) > 1:
+            segments[number] = evolve(segment, zone=zone)
+    return segments

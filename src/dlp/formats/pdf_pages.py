@@ -1,0 +1,541 @@
+"""Pages of a PDF as characters with places, read by pdfium; pdfplumber reads what pdfium cannot.
+
+The loop over characters makes three calls a character (its code, its text object, its box); everything that a whole
+text object shares (font, size, colour, direction) is asked once. Bindings are taken from pypdfium2's raw layer and
+typed anew with plain addresses, which is about four times as fast as its pointer classes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pdfplumber
+import pypdfium2.raw as pdfium
+
+from dlp.formats.pdf_lines import Glyphs, Style
+
+MAX_COORDINATE = 1e6  # points; whatever lies beyond is set to the edge so that sums stay finite
+TINY = 1.5  # points: text smaller than this is not meant for people
+PASSWORD, SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+INVISIBLE = (3, 7)  # text render modes that paint nothing
+TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5  # FPDF_PAGEOBJ_*
+MAX_OBJECTS = 200_000  # page objects looked at for images
+NESTING = 6  # forms in forms
+OUTLINES = 60  # segments of paths that are more than a box: text turned into curves has more
+BOXES = 300  # paths of any kind: a form of boxes and rules has fewer
+
+
+def _bind(name: str, result: Any, *arguments: Any) -> Any:
+    """Return a C function of pdfium that takes addresses as plain integers."""
+    address = ctypes.cast(getattr(pdfium, name), ctypes.c_void_p).value
+    return ctypes.PYFUNCTYPE(result, *arguments)(address)
+
+
+_P, _I, _F = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+_unicode = _bind("FPDFText_GetUnicode", ctypes.c_uint, _P, _I)
+_object = _bind("FPDFText_GetTextObject", _P, _P, _I)
+_loose = _bind("FPDFText_GetLooseCharBox", _I, _P, _I, _P)
+_tight = _bind("FPDFText_GetCharBox", _I, _P, _I, _P, _P, _P, _P)
+_unmapped = _bind("FPDFText_HasUnicodeMapError", _I, _P, _I)
+_hyphen = _bind("FPDFText_IsHyphen", _I, _P, _I)
+_matrix = _bind("FPDFText_GetMatrix", _I, _P, _I, _P)
+_size = _bind("FPDFText_GetFontSize", ctypes.c_double, _P, _I)
+_fill = _bind("FPDFText_GetFillColor", _I, _P, _I, _P, _P, _P, _P)
+_stroke = _bind("FPDFText_GetStrokeColor", _I, _P, _I, _P, _P, _P, _P)
+_mode = _bind("FPDFTextObj_GetTextRenderMode", _I, _P)
+_font = _bind("FPDFTextObj_GetFont", _P, _P)
+_face = _bind("FPDFFont_GetBaseFontName", ctypes.c_size_t, _P, _P, ctypes.c_size_t)
+_type = _bind("FPDFPageObj_GetType", _I, _P)
+_count = _bind("FPDFPage_CountObjects", _I, _P)
+_at = _bind("FPDFPage_GetObject", _P, _P, _I)
+_inner_count = _bind("FPDFFormObj_CountObjects", _I, _P)
+_inner_at = _bind("FPDFFormObj_GetObject", _P, _P, ctypes.c_ulong)
+_bounds = _bind("FPDFPageObj_GetBounds", _I, _P, _P, _P, _P, _P)
+_object_matrix = _bind("FPDFPageObj_GetMatrix", _I, _P, _P)
+_pixels = _bind("FPDFImageObj_GetImagePixelSize", _I, _P, _P, _P)
+_segments = _bind("FPDFPath_CountSegments", _I, _P)
+_marks = _bind("FPDFPageObj_CountMarks", _I, _P)
+_mark = _bind("FPDFPageObj_GetMark", _P, _P, ctypes.c_ulong)
+_mark_value = _bind(
+    "FPDFPageObjMark_GetParamStringValue", _I, _P, ctypes.c_char_p, _P, ctypes.c_ulong, ctypes.POINTER(ctypes.c_ulong)
+)
+_mark_type = _bind("FPDFPageObjMark_GetParamValueType", _I, _P, ctypes.c_char_p)
+_unmark = _bind("FPDFPageObj_RemoveMark", _I, _P, _P)
+_page_box = _bind("FPDF_GetPageBoundingBox", _I, _P, _P)
+
+
+class Seen(NamedTuple):
+    """One page as it was read. Sizes in points as shown (after /Rotate); `odd` and `letters` count characters."""
+
+    glyphs: Glyphs
+    width: float
+    height: float
+    letters: int = 0
+    odd: int = 0
+    objects: int = 0
+    images: int = 0
+    pixels: int = 0
+    covered: float = 0.0
+    """Share of the page under images, 0..1; overlaps count twice."""
+    painted: bool = False
+    """The page has no text, and what it paints is more than empty boxes and rules."""
+    spoken: tuple[str, ...] = ()
+    """ActualText: what the file says in place of the characters it shows."""
+
+
+class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a Gap by its caller
+    """pdfium does not open the document; `locked` tells that a password is the reason."""
+
+    def __init__(self, *, locked: bool) -> None:
+        super().__init__("pdfium does not open this document")
+        self.locked = locked
+
+
+class _Frame:
+    """Turns page coordinates (origin bottom left, before /Rotate) into those of the page as it is shown."""
+
+    __slots__ = ("height", "rotation", "sides", "width")
+
+    def __init__(self, page: int) -> None:
+        sides = (ctypes.c_float * 4)()  # left, top, right, bottom
+        if not _page_box(page, ctypes.addressof(sides)):
+            sides[:] = [0.0, 792.0, 612.0, 0.0]
+        left, top, right, bottom = (float(v) if math.isfinite(v) else 0.0 for v in sides)
+        if not (0 < right - left < MAX_COORDINATE and 0 < top - bottom < MAX_COORDINATE):
+            left, top, right, bottom = 0.0, 792.0, 612.0, 0.0
+        self.sides = left, bottom, right, top
+        self.rotation = (pdfium.FPDFPage_GetRotation(ctypes.cast(page, pdfium.FPDF_PAGE)) % 4) * 90
+        size = (right - left, top - bottom)
+        self.width, self.height = size if self.rotation in (0, 180) else size[::-1]
+
+    def boxes(self, raw: Any) -> Any:
+        """Turn rows of left, bottom, right, top into x0, y0, x1, y1 with the origin top left."""
+        raw = np.clip(np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0), -MAX_COORDINATE, MAX_COORDINATE)
+        left, bottom, right, top = self.sides
+        x0, y0, x1, y1 = raw[:, 0] - left, raw[:, 1] - bottom, raw[:, 2] - left, raw[:, 3] - bottom
+        wide, high = right - left, top - bottom
+        if self.rotation == 0:
+            shown = (x0, high - y1, x1, high - y0)
+        elif self.rotation == 90:
+            shown = (y0, x0, y1, x1)
+        elif self.rotation == 180:
+            shown = (wide - x1, y0, wide - x0, y1)
+        else:
+            shown = (high - y1, wide - x1, high - y0, wide - x0)
+        out = np.stack(shown, axis=1)
+        return np.stack(
+            [
+                np.minimum(out[:, 0], out[:, 2]),
+                np.minimum(out[:, 1], out[:, 3]),
+                np.maximum(out[:, 0], out[:, 2]),
+                np.maximum(out[:, 1], out[:, 3]),
+            ],
+            axis=1,
+        )
+
+    def angle(self, across: float, up: float) -> int:
+        """Turn a direction in page coordinates into degrees clockwise as shown, right angles and 15 degree steps."""
+        if not (math.isfinite(across) and math.isfinite(up)) or (across == 0 and up == 0):
+            return 0
+        degrees = (math.degrees(math.atan2(-up, across)) + self.rotation) % 360
+        nearest = round(degrees / 90) * 90
+        # A scan that hangs by three degrees is still read line by line.
+        return nearest % 360 if abs(degrees - nearest) <= 4 else round(degrees / 15) * 15 % 360
+
+
+class Reader:
+    """An open document. The bytes must stay alive as long as this does; use as a context manager."""
+
+    def __init__(self, raw: bytes) -> None:
+        pdfium.FPDF_LoadMemDocument64.argtypes  # noqa: B018  fails early where the binding has another shape
+        self._raw = raw
+        self._document = pdfium.FPDF_LoadMemDocument64(raw, len(raw), None)
+        if not self._document:
+            raise Unreadable(locked=pdfium.FPDF_GetLastError() in (PASSWORD, SECURITY))
+        self.pages = max(0, int(pdfium.FPDF_GetPageCount(self._document)))
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pdfium.FPDF_CloseDocument(self._document)
+        self._raw = b""
+
+    def read(self, number: int) -> Seen | None:
+        """Read page `number` (from 0); None where pdfium cannot load it."""
+        page = pdfium.FPDF_LoadPage(self._document, number)
+        if not page:
+            return None
+        try:
+            if pdfium.FPDFPage_GetAnnotCount(page) > 0:
+                # What stamps, notes and form fields show is drawn by the annotation: make it part of the page.
+                pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+                pdfium.FPDF_ClosePage(page)
+                page = pdfium.FPDF_LoadPage(self._document, number)
+                if not page:
+                    return None
+            return _read(ctypes.cast(page, ctypes.c_void_p).value or 0)
+        finally:
+            if page:
+                pdfium.FPDF_ClosePage(page)
+
+
+def _read(page: int) -> Seen | None:
+    frame = _Frame(page)
+    survey = _Survey(frame)
+    survey.walk(page)
+    handle = pdfium.FPDFText_LoadPage(ctypes.cast(page, pdfium.FPDF_PAGE))
+    if not handle:
+        return None
+    try:
+        glyphs, letters, odd = _characters(ctypes.cast(handle, ctypes.c_void_p).value or 0, frame)
+    finally:
+        pdfium.FPDFText_ClosePage(handle)
+    text = any(not char.isspace() for char in glyphs.text)
+    return Seen(
+        glyphs=glyphs,
+        width=frame.width,
+        height=frame.height,
+        letters=letters,
+        odd=odd,
+        objects=survey.objects,
+        images=survey.images,
+        pixels=survey.pixels,
+        covered=survey.covered / max(frame.width * frame.height, 1.0),
+        painted=not text and survey.is_rich() and _shows(page, frame),
+        spoken=tuple(survey.spoken),
+    )
+
+
+def _characters(page: int, frame: _Frame) -> tuple[Glyphs, int, int]:
+    """Read every drawn character; those that pdfium made up (its blanks and line ends) are left out."""
+    count = max(0, int(pdfium.FPDFText_CountChars(ctypes.cast(page, pdfium.FPDF_TEXTPAGE))))
+    objects = [_object(page, i) for i in range(count)]
+    codes = [_unicode(page, i) for i in range(count)]
+    room = (ctypes.c_float * (4 * max(count, 1)))()  # FS_RECTF: left, top, right, bottom
+    base = ctypes.addressof(room)
+    for i in range(count):
+        if objects[i]:
+            _loose(page, i, base + 16 * i)
+    raw = np.frombuffer(room, dtype=np.float32)[: 4 * count].reshape(-1, 4).astype(np.float64)
+    styles = _Styles(page, frame)
+    text: list[str] = []
+    at: list[int] = []
+    kinds: list[int] = []
+    last = -1
+    for i, thing in enumerate(objects):
+        if not thing:
+            continue
+        code = codes[i]
+        if 0xDC00 <= code <= 0xDFFF and last == i - 1 and text and 0xD800 <= ord(text[-1]) <= 0xDBFF:
+            text[-1] = chr(0x10000 + ((ord(text[-1]) - 0xD800) << 10) + code - 0xDC00)
+            raw[last, [0, 3]] = np.minimum(raw[last, [0, 3]], raw[i, [0, 3]])
+            raw[last, [1, 2]] = np.maximum(raw[last, [1, 2]], raw[i, [1, 2]])
+            continue
+        text.append(_letter(page, i, code))
+        at.append(i)
+        kinds.append(styles.of(thing, i))
+        last = i
+    places = np.array(at, dtype=np.int64)
+    raw = raw[places][:, [0, 3, 2, 1]] if at else np.zeros((0, 4))
+    _mend(page, places, raw)
+    boxes = frame.boxes(raw)
+    glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), styles.kinds)
+    _hide_outside(glyphs, frame)
+    return glyphs, *_trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
+
+
+def _letter(page: int, place: int, code: int) -> str:
+    """Return the character for what pdfium says; what is no character at all becomes U+FFFD."""
+    if code == 2 and _hyphen(page, place):
+        return "-"  # pdfium writes U+0002 for a hyphen at the end of a line
+    if code in (9, 10, 13):
+        return " "
+    if code < 32 or code in (0xFFFE, 0xFFFF) or code > 0x10FFFF:
+        return "\ufffd"
+    return chr(code)
+
+
+def _mend(page: int, places: Any, raw: Any) -> None:
+    """Where the font has no height or the character no width, take the box of the ink."""
+    flat = (raw[:, 2] - raw[:, 0] < 0.01) | (raw[:, 3] - raw[:, 1] < 0.01) if len(raw) else np.zeros(0, dtype=bool)
+    sides = (ctypes.c_double * 4)()  # left, right, bottom, top
+    base = ctypes.addressof(sides)
+    for i in np.flatnonzero(flat).tolist():
+        if _tight(page, int(places[i]), base, base + 8, base + 16, base + 24):
+            left, right, bottom, top = sides
+            raw[i] = (min(raw[i, 0], left), min(raw[i, 1], bottom), max(raw[i, 2], right), max(raw[i, 3], top))
+
+
+def _hide_outside(glyphs: Glyphs, frame: _Frame) -> None:
+    """Mark what lies outside the visible part of the page as hidden."""
+    if not glyphs.text:
+        return
+    mid_x = (glyphs.boxes[:, 0] + glyphs.boxes[:, 2]) / 2
+    mid_y = (glyphs.boxes[:, 1] + glyphs.boxes[:, 3]) / 2
+    outside = (mid_x < 0) | (mid_y < 0) | (mid_x > frame.width) | (mid_y > frame.height)
+    for kind in set(glyphs.styles[outside].tolist()):
+        glyphs.kinds.append(glyphs.kinds[kind]._replace(hidden=True))
+        glyphs.styles[outside & (glyphs.styles == kind)] = len(glyphs.kinds) - 1
+
+
+def _trust(text: list[str], unmapped: Any) -> tuple[int, int]:
+    """Count letters, and those among them that no honest font map gives.
+
+    These are U+FFFD, private use, controls, and what pdfium itself calls unmapped (it then shows glyph numbers as
+    if they were characters). A single one between others is a bullet of a symbol font; two in a row are text.
+    """
+    inked = [not char.isspace() for char in text]
+    codes = np.array([ord(char[0]) for char, ink in zip(text, inked, strict=True) if ink], dtype=np.int64)
+    if not codes.size:
+        return 0, 0
+    unmapped = unmapped[np.array(inked, dtype=np.bool_)]
+    odd = (codes == 0xFFFD) | ((codes >= 0xE000) & (codes <= 0xF8FF)) | (codes >= 0xF0000)
+    odd |= (codes < 32) | ((codes >= 0x7F) & (codes <= 0x9F)) | ((codes >= 0xD800) & (codes <= 0xDFFF))
+    odd |= unmapped
+    beside = np.zeros(codes.size, dtype=np.bool_)
+    beside[1:] |= odd[:-1]
+    beside[:-1] |= odd[1:]
+    paired = int((odd & beside).sum())
+    total = int(odd.sum())
+    return int(codes.size), total if total > 0.2 * codes.size else paired
+
+
+class _Styles:
+    """Style of each text object, asked once an object; equal styles share one number."""
+
+    def __init__(self, page: int, frame: _Frame) -> None:
+        self.kinds: list[Style] = []
+        self._page = page
+        self._frame = frame
+        self._objects: dict[int, int] = {}
+        self._numbers: dict[Style, int] = {}
+        self._faces: dict[int, str] = {}
+        self._six = (ctypes.c_float * 6)()
+        self._four = (ctypes.c_uint * 4)()
+
+    def of(self, thing: int, place: int) -> int:
+        """Return the number of the style of text object `thing`, whose first character is at `place`."""
+        number = self._objects.get(thing)
+        if number is None:
+            style = self._ask(thing, place)
+            number = self._numbers.setdefault(style, len(self.kinds))
+            if number == len(self.kinds):
+                self.kinds.append(style)
+            self._objects[thing] = number
+        return number
+
+    def _ask(self, thing: int, place: int) -> Style:
+        six = self._six
+        nominal = float(_size(self._page, place))
+        if not _matrix(self._page, place, ctypes.addressof(six)):
+            six[:] = [1, 0, 0, 1, 0, 0]
+        sign = -1 if nominal < 0 else 1
+        size = abs(nominal) * math.hypot(six[2], six[3])
+        size = round(size, 2) if math.isfinite(size) and size < MAX_COORDINATE else 0.0
+        mode = _mode(thing)
+        base = ctypes.addressof(self._four)
+        ask = _stroke if mode == 1 else _fill
+        colour, alpha = "", 255
+        if ask(self._page, place, base, base + 4, base + 8, base + 12):
+            red, green, blue, alpha = self._four
+            colour = f"#{red & 255:02x}{green & 255:02x}{blue & 255:02x}"
+        hidden = mode in INVISIBLE or colour == "#ffffff" or alpha == 0 or size < TINY
+        return Style(self._frame.angle(six[0] * sign, six[1] * sign), size, self._name(thing), colour, hidden)
+
+    def _name(self, thing: int) -> str:
+        font = _font(thing)
+        if not font:
+            return ""
+        if font not in self._faces:
+            room = ctypes.create_string_buffer(128)
+            length = _face(font, ctypes.addressof(room), 128)
+            raw = room.raw[: max(0, min(length, 128) - 1)]
+            self._faces[font] = "".join(c for c in raw.decode("utf-8", "replace") if c.isprintable())
+        return self._faces[font]
+
+
+def _shows(page: int, frame: _Frame) -> bool:
+    """Render a page small and return whether anything can be seen on it."""
+    scale = min(1.0, 800 / max(frame.width, frame.height))
+    wide, high = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    bitmap = pdfium.FPDFBitmap_CreateEx(wide, high, pdfium.FPDFBitmap_Gray, None, 0)
+    if not bitmap:
+        return True  # what cannot be looked at is not called blank
+    try:
+        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, wide, high, 0xFFFFFFFF)
+        handle = ctypes.cast(page, pdfium.FPDF_PAGE)
+        pdfium.FPDF_RenderPageBitmap(bitmap, handle, 0, 0, wide, high, 0, pdfium.FPDF_NO_CATCH)
+        stride = pdfium.FPDFBitmap_GetStride(bitmap)
+        raw = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * high)
+    finally:
+        pdfium.FPDFBitmap_Destroy(bitmap)
+    grey = np.frombuffer(raw, dtype=np.uint8).reshape(high, stride)[:, :wide]
+    return int(grey.max()) - int(grey.min()) > 8
+
+
+class _Survey:
+    """What lies on a page besides text: images, outlines, and marks that speak in place of the text."""
+
+    def __init__(self, frame: _Frame) -> None:
+        self.objects = self.images = self.pixels = self.shapes = self.paths = self.other = 0
+        self.covered = 0.0
+        self.spoken: list[str] = []
+        self._frame = frame
+        self._four = (ctypes.c_float * 4)()
+
+    def walk(self, page: int) -> None:
+        """Look at every object of the page and of the forms on it."""
+        unit = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+        for i in range(max(0, _count(page))):
+            if self.objects > MAX_OBJECTS:
+                return
+            self._look(_at(page, i), unit, 0)
+
+    def is_rich(self) -> bool:
+        """Return True when a page without text has more than frames and rules: outlines, text without codes."""
+        return self.shapes > OUTLINES or self.paths > BOXES or self.other > 0
+
+    def _look(self, thing: int | None, turn: tuple[float, ...], depth: int) -> None:
+        if not thing:
+            return
+        self.objects += 1
+        kind = _type(thing)
+        if kind == TEXT:
+            self.other += 1
+            if _marks(thing) > 0:
+                self._listen(thing)
+        elif kind == IMAGE:
+            self._measure(thing, turn)
+        elif kind == PATH:
+            length = _segments(thing)
+            self.paths += 1
+            self.shapes += length if length > 8 else 0
+        elif kind == FORM and depth < NESTING:
+            if _marks(thing) > 0:
+                self._listen(thing)
+            six = (ctypes.c_float * 6)()
+            _object_matrix(thing, ctypes.addressof(six))
+            inner = _times(tuple(six), turn)
+            for i in range(max(0, _inner_count(thing))):
+                if self.objects > MAX_OBJECTS:
+                    return
+                self._look(_inner_at(thing, i), inner, depth + 1)
+        else:
+            self.other += 1
+
+    def _listen(self, thing: int) -> None:
+        """Take ActualText away from an object, so that pdfium reads what is shown, and keep what it said."""
+        for i in reversed(range(_marks(thing))):
+            mark = _mark(thing, i)
+            if not mark or not _mark_type(mark, b"ActualText"):
+                continue
+            length = ctypes.c_ulong(0)
+            if _mark_value(mark, b"ActualText", None, 0, ctypes.byref(length)) and 2 < length.value < 65_536:
+                room = ctypes.create_string_buffer(length.value)
+                _mark_value(mark, b"ActualText", ctypes.addressof(room), length.value, ctypes.byref(length))
+                said = room.raw.decode("utf-16-le", "replace").rstrip("\0")
+                if not self.spoken or self.spoken[-1] != said:
+                    self.spoken.append(said)
+            _unmark(thing, mark)
+
+    def _measure(self, thing: int, turn: tuple[float, ...]) -> None:
+        self.images += 1
+        size = (ctypes.c_uint * 2)()
+        if _pixels(thing, ctypes.addressof(size), ctypes.addressof(size) + 4):
+            self.pixels += size[0] * size[1]
+        else:
+            self.pixels += 1_000_000  # unknown is not small
+        base = ctypes.addressof(self._four)
+        if not _bounds(thing, base, base + 4, base + 8, base + 12):
+            return
+        left, bottom, right, top = self._four
+        corners = [_point(x, y, turn) for x in (left, right) for y in (bottom, top)]
+        xs, ys = [p[0] for p in corners], [p[1] for p in corners]
+        if not all(map(math.isfinite, xs + ys)):
+            self.covered += self._frame.width * self._frame.height
+            return
+        x0, y0, x1, y1 = self._frame.sides
+        wide = max(0.0, min(max(xs), x1) - max(min(xs), x0))
+        self.covered += wide * max(0.0, min(max(ys), y1) - max(min(ys), y0))
+
+
+def _times(first: tuple[float, ...], then: tuple[float, ...]) -> tuple[float, ...]:
+    """Multiply two PDF matrices (a b c d e f): `first` is applied first."""
+    a, b, c, d, e, f = first
+    g, h, i, j, k, m = then
+    return (a * g + b * i, a * h + b * j, c * g + d * i, c * h + d * j, e * g + f * i + k, e * h + f * j + m)
+
+
+def _point(x: float, y: float, turn: tuple[float, ...]) -> tuple[float, float]:
+    a, b, c, d, e, f = turn
+    return a * x + c * y + e, b * x + d * y + f
+
+
+class Second:
+    """The second reader: pdfplumber, for documents and pages that pdfium does not open. Slower by a factor of ten."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._document: Any = pdfplumber.open(io.BytesIO(raw))
+        try:
+            self.pages = len(self._document.pages)
+        except BaseException:
+            self._document.close()
+            raise
+
+    def __enter__(self) -> Second:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._document.close()
+
+    def read(self, number: int) -> Seen:
+        """Read page `number` (from 0). Raises whatever pdfminer raises: the caller turns it into a gap."""
+        page = self._document.pages[number]
+        try:
+            return _second(page)
+        finally:
+            page.close()
+
+
+def _second(page: Any) -> Seen:
+    text: list[str] = []
+    rows: list[tuple[float, float, float, float]] = []
+    kinds: list[int] = []
+    numbers: dict[Style, int] = {}
+    for char in page.chars:
+        shown = char["text"]
+        if not shown:
+            continue
+        text.append("\ufffd" if shown.startswith("(cid:") else shown.translate(_CONTROLS))
+        rows.append((char["x0"], char["top"], char["x1"], char["bottom"]))
+        six = char.get("matrix") or (1, 0, 0, 1, 0, 0)
+        degrees = math.degrees(math.atan2(-six[1], six[0])) % 360
+        angle = round(degrees / 90) * 90 % 360 if abs(degrees - round(degrees / 90) * 90) <= 4 else round(degrees)
+        style = Style(angle, round(float(char["size"]), 2), str(char["fontname"])[:128], "", float(char["size"]) < TINY)
+        kinds.append(numbers.setdefault(style, len(numbers)))
+    width, height = float(page.width), float(page.height)
+    boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    boxes = np.clip(np.nan_to_num(boxes), -MAX_COORDINATE, MAX_COORDINATE)
+    glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), list(numbers))
+    letters, odd = _trust(text, np.zeros(len(text), dtype=np.bool_))
+    images = page.images
+    area = sum(max(0.0, i["x1"] - i["x0"]) * max(0.0, i["bottom"] - i["top"]) for i in images)
+    return Seen(
+        glyphs=glyphs,
+        width=width,
+        height=height,
+        letters=letters,
+        odd=odd,
+        objects=len(text) + len(images),
+        images=len(images),
+        pixels=1_000_000 * len(images),
+        covered=area / max(width * height, 1.0),
+    )
+
+
+_CONTROLS = {code: 0xFFFD for code in (*range(9), 11, 12, *range(14, 32))}

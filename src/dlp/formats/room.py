@@ -1,0 +1,189 @@
+"""The room that one item has: a single budget over all its layers, and what is collected while reading it."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterable
+
+from dlp.formats import FORMATS, Full, Source
+from dlp.limits import Limits
+from dlp.model import Coverage, Document, Gap, GapKind, Segment, Slice, Table, Zone
+from dlp.sniff import EDGE_BYTES, sniff
+
+__all__ = ["Full", "Reading", "Room"]
+
+SPARE = 0.8  # of the wall clock: what is read by then still gets out before the child is killed
+RATIO_FROM = 1 << 20  # bytes; small things may pack well (a row of blanks) and do no harm
+
+
+class _Purse:
+    """What is spent so far. One for the whole item, shared by all its layers."""
+
+    __slots__ = ("cells", "chars", "entries", "expanded", "pages", "segments")
+
+    def __init__(self) -> None:
+        self.expanded = self.entries = self.pages = self.chars = self.segments = self.cells = 0
+
+
+class Room:
+    """The budget of one item. Every `spend_` raises `Full` when the limit is passed, and goes on raising after."""
+
+    __slots__ = ("_depth", "_purse", "_until", "limits", "part")
+
+    def __init__(self, limits: Limits | None = None, *, part: tuple[str, ...] = ()) -> None:
+        self.limits = limits or Limits()
+        self.part = part
+        self._depth = 0
+        self._purse = _Purse()
+        self._until = time.monotonic() + SPARE * self.limits.wall_seconds
+
+    def gap(self, kind: GapKind, detail: str, page: int | None = None) -> Gap:
+        """Return a gap of this layer; `detail` is a plain English clause that quotes nothing of the document."""
+        return Gap(kind=kind, part=self.part, detail=detail, page=page)
+
+    def spend_bytes(self, count: int) -> None:
+        """Account for `count` bytes that were unpacked."""
+        self._purse.expanded += count
+        if self._purse.expanded > self.limits.expanded_bytes:
+            raise Full(GapKind.TOO_BIG, f"it unpacks to more than {self.limits.expanded_bytes} bytes")
+
+    def spend_entries(self, count: int = 1) -> None:
+        """Account for `count` members of a container."""
+        self._purse.entries += count
+        if self._purse.entries > self.limits.entries:
+            raise Full(GapKind.TOO_MANY, f"it has more than {self.limits.entries} members")
+
+    def spend_pages(self, count: int = 1) -> None:
+        """Account for `count` pages."""
+        self._purse.pages += count
+        if self._purse.pages > self.limits.pages:
+            raise Full(GapKind.TOO_MANY, f"it has more than {self.limits.pages} pages")
+
+    def spend_chars(self, count: int) -> None:
+        """Account for `count` characters of text, and look at the clock."""
+        self._purse.chars += count
+        if self._purse.chars > self.limits.text_chars:
+            raise Full(GapKind.TOO_BIG, f"it has more than {self.limits.text_chars} characters")
+        self.check_time()
+
+    def spend_segments(self, count: int = 1) -> None:
+        """Account for `count` segments."""
+        self._purse.segments += count
+        if self._purse.segments > self.limits.segments:
+            raise Full(GapKind.TOO_MANY, f"it has more than {self.limits.segments} paragraphs or lines")
+
+    def spend_cells(self, count: int) -> None:
+        """Account for `count` cells of tables."""
+        self._purse.cells += count
+        if self._purse.cells > self.limits.cells:
+            raise Full(GapKind.TOO_MANY, f"it has more than {self.limits.cells} table cells")
+
+    def check_ratio(self, packed: int, expanded: int) -> None:
+        """Refuse what unpacks to far more than it takes (bytes); small things are let through."""
+        if expanded > RATIO_FROM and expanded > packed * self.limits.ratio:
+            raise Full(GapKind.TOO_BIG, f"it unpacks to more than {self.limits.ratio} times its size")
+
+    def check_time(self) -> None:
+        """Stop before the wall clock does, so that what was read still gets out."""
+        if time.monotonic() > self._until:
+            raise Full(GapKind.TIMEOUT, "reading it takes longer than the limit")
+
+    def inside(self, name: str) -> Room:
+        """Return the room of a container in this one: same purse, one level deeper."""
+        if self._depth + 1 > self.limits.depth:
+            raise Full(GapKind.TOO_DEEP, f"containers are nested more than {self.limits.depth} deep")
+        room = object.__new__(Room)
+        room.limits, room._purse, room._until = self.limits, self._purse, self._until
+        room.part, room._depth = (*self.part, name), self._depth + 1
+        return room
+
+    def descend(self, name: str, data: bytes) -> Document:
+        """Return everything that can be read in `data`, which lay under `name` in this container; never raises."""
+        document = Reading(self)
+        kinds: tuple[str, ...] = ()
+        try:
+            room = self.inside(name)
+            source = Source(data, name=name)
+            kinds = sniff(data[:EDGE_BYTES], data[-EDGE_BYTES:], source) if data else ()
+            for media in kinds:
+                source.seek(0)
+                document.take(read(media, source, room))
+            if data and not kinds:
+                document.note(room.gap(GapKind.UNSUPPORTED, "the content is of no known type"))
+        except Full as full:
+            document.note(Gap(kind=full.kind, part=(*self.part, name), detail=full.detail))
+        return document.document(kinds[0] if kinds else "")
+
+
+def read(media: str, source: Source, room: Room) -> Document:
+    """Return what the format of `media` reads in `source`; whatever it raises becomes a gap that quotes nothing."""
+    module = FORMATS.get(media)
+    if module is None:
+        return Document(media=media, gaps=(room.gap(GapKind.UNSUPPORTED, f"there is no reader for {media}"),))
+    try:
+        document: Document = importlib.import_module(module).extract(source, room)
+    except Full as full:
+        gap = room.gap(full.kind, full.detail)
+    except MemoryError:
+        gap = room.gap(GapKind.TOO_BIG, "reading it needs more memory than the limit")
+    except (Exception, SystemExit) as err:  # noqa: BLE001  a reader's bug is one document's gap, not everybody's end
+        gap = room.gap(GapKind.CORRUPT, type(err).__name__)
+    else:
+        return document
+    return Document(media=media, gaps=(gap,))
+
+
+class Reading:
+    """What a format has read so far; spends from the room with every line."""
+
+    __slots__ = ("_gaps", "coverage", "room", "segments", "tables")
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.segments: list[Segment] = []
+        self.tables: list[Table] = []
+        self._gaps: dict[Gap, None] = {}
+        self.coverage: list[Coverage] = []
+
+    def add(self, text: str, *, part: tuple[str, ...], anchor: str = "", zone: Zone = Zone.BODY) -> int:
+        """Append one segment and return its number. `part` is the whole path, with that of the room."""
+        self.room.spend_segments()
+        self.room.spend_chars(len(text))
+        self.segments.append(Segment(text=text, part=part, anchor=anchor, zone=zone))
+        return len(self.segments) - 1
+
+    def tabulate(self, rows: Iterable[tuple[Slice, ...]], *, part: tuple[str, ...]) -> None:
+        """Append one table; a table without rows is none."""
+        kept = tuple(row for row in rows if row)
+        if kept:
+            self.room.spend_cells(sum(map(len, kept)))
+            self.tables.append(Table(part=part, rows=kept))
+
+    def miss(self, kind: GapKind, detail: str, *, part: tuple[str, ...] | None = None) -> None:
+        """Append a gap; `part` is that of the room when not given."""
+        self.note(Gap(kind=kind, part=self.room.part if part is None else part, detail=detail))
+
+    def note(self, gap: Gap) -> None:
+        """Append a gap that was made elsewhere; the same gap counts once."""
+        self._gaps[gap] = None
+
+    def take(self, document: Document) -> None:
+        """Append all of another document. It has spent already."""
+        first = len(self.segments)
+        self.segments += document.segments
+        self._gaps.update(dict.fromkeys(document.gaps))
+        self.coverage += document.coverage
+        for table in document.tables:
+            rows = tuple(tuple(Slice(c.segment + first, c.start, c.end) for c in row) for row in table.rows)
+            self.tables.append(Table(part=table.part, rows=rows))
+
+    def document(self, media: str) -> Document:
+        """Return what was read as a value."""
+        return Document(
+            media=media,
+            segments=tuple(self.segments),
+            tables=tuple(self.tables),
+            gaps=tuple(self._gaps),
+            coverage=tuple(self.coverage),
+        )

@@ -1,0 +1,233 @@
+"""The running gate: watchers offer, a bounded queue holds, workers carry each file along the line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from dlp import config as configuration
+from dlp.config import Config
+from dlp.errors import DlpError, StoreError
+from dlp.model import Outcome, Say
+from dlp.service.desk import folder_sources, open_vault
+from dlp.service.gate import Gate
+from dlp.service.keys import deployment_key
+from dlp.service.line import ACTOR, Line
+from dlp.sources import Found
+from dlp.store.sqlite import SqliteStore
+
+LOG = logging.getLogger("dlp")
+WAITING = 1_000  # found files that may wait; beyond it the watchers wait, and the files are safe where they are
+RETRY_SECONDS = 15.0  # after a full disk or an unwritable release folder
+
+
+class Running(NamedTuple):
+    """What the daemon shares between its threads."""
+
+    gate: Gate
+    line: Line
+    store: SqliteStore
+    waiting: queue.Queue[Found | None]
+    stop: threading.Event
+    report: Callable[[Outcome], None]
+
+
+def run(
+    config: Config,
+    *,
+    once: bool,
+    report: Callable[[Outcome], None],
+    ready: Callable[[], None] = lambda: None,
+    reread: Path | None = None,
+) -> int:
+    """Run the gate until SIGTERM or SIGINT; with `once`, handle what is there and return.
+
+    `report` hears of every settled job, `ready` once files are taken. SIGHUP reads the configuration at `reread`
+    again: a bad one is refused and the last good one stays. Returns the exit code 0.
+    """
+    state = Path(config.store.path).parent
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with SqliteStore.hold_exclusive(Path(config.store.path)):
+        running = _start(config, report)
+        try:
+            for outcome in running.line.resume():
+                report(outcome)
+            if once:
+                _sweep_once(running)
+            else:
+                _serve(running, ready, reread)
+        finally:
+            running.gate.close()
+            running.store.note(actor=ACTOR, kind="stopped", job="", body={})
+            running.store.close()
+    return 0
+
+
+def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
+    key = deployment_key(Path(config.store.path).parent)
+    for spec in config.folders:
+        for folder in (spec.watch, spec.release):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+    gate = Gate(config, key=key)
+    kit = gate.kit
+    store = SqliteStore.open(Path(config.store.path), create=True)
+    line = Line(
+        config=config,
+        kit=kit,
+        vault=open_vault(config),
+        store=store,
+        sources=folder_sources(config, key),
+        key=key,
+    )
+    _check_objects(line, store)
+    store.note(
+        actor=ACTOR,
+        kind="started",
+        job="",
+        body={"packs": kit.matcher.digest, "policy": config.policy.digest, "shadow": config.policy.shadow},
+    )
+    return Running(gate, line, store, queue.Queue(WAITING), threading.Event(), report)
+
+
+def _check_objects(line: Line, store: SqliteStore) -> None:
+    """Refuse to start over sealed objects that no job explains: something happened that a person must look at."""
+    unknown = sorted(line.vault.ids() - store.ids())
+    if unknown:
+        raise StoreError(
+            Say(
+                f"隔离库中有 {len(unknown)} 个文件没有对应任务（如 {unknown[0]}）",
+                f"the vault holds {len(unknown)} objects that no job explains (such as {unknown[0]})",
+            ),
+            Say(
+                "未删除任何文件；请恢复任务库的备份，或把这些文件移出隔离库后再启动",
+                "nothing was deleted; restore the job store from its backup, or move these objects out and start again",
+            ),
+        )
+
+
+def _sweep_once(running: Running) -> None:
+    for source in running.line.sources.values():
+        refuse = running.line.refuse
+        for found in source.sweep(refuse):
+            _submit(running, found)
+
+
+def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> None:
+    hup = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: running.stop.set())
+        signal.signal(signal.SIGINT, lambda *_: running.stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: hup.set())
+    workers = [threading.Thread(target=_work, args=(running,), name=f"worker-{n}") for n in range(_workers(running))]
+    watchers = [
+        threading.Thread(
+            target=source.watch,
+            args=(_offer(running), running.line.refuse, running.stop),
+            name=f"watch-{source.name}",
+            daemon=True,
+        )
+        for source in running.line.sources.values()
+    ]
+    for thread in (*workers, *watchers):
+        thread.start()
+    ready()
+    retry_at = time.monotonic() + RETRY_SECONDS
+    while not running.stop.wait(0.5):
+        if hup.is_set():
+            hup.clear()
+            _reload(running, reread)
+        if any(not w.is_alive() for w in watchers):
+            LOG.critical("a folder watcher died; stopping so that the service manager starts the gate again")
+            running.stop.set()
+        if time.monotonic() >= retry_at:
+            _retry(running)
+            retry_at = time.monotonic() + RETRY_SECONDS
+    for _ in workers:
+        running.waiting.put(None)
+    for thread in workers:
+        thread.join()
+    for thread in watchers:
+        thread.join(5)
+
+
+def _workers(running: Running) -> int:
+    return running.gate.config.sandbox.children or len(os.sched_getaffinity(0))
+
+
+def _offer(running: Running) -> Callable[[Found], None]:
+    def offer(found: Found) -> None:
+        while not running.stop.is_set():
+            try:
+                running.waiting.put(found, timeout=0.5)
+            except queue.Full:
+                continue
+            return
+
+    return offer
+
+
+def _work(running: Running) -> None:
+    while (found := running.waiting.get()) is not None:
+        if running.stop.is_set():
+            continue  # the file is untouched; the next start finds it
+        _submit(running, found)
+
+
+def _submit(running: Running, found: Found) -> None:
+    """Carry one file along the line; whatever goes wrong is said, and the next file is handled."""
+    try:
+        outcome = running.line.submit(found)
+    except DlpError as err:
+        LOG.error("%s: %s", found.source, err.say.to(running.gate.config.site.language))  # noqa: TRY400  no bug
+        running.line.sources[found.source].retry(found)
+    except OSError as err:
+        LOG.error("%s: %s (%s)", found.source, err.__class__.__name__, os.strerror(err.errno or 0))  # noqa: TRY400
+        running.line.sources[found.source].retry(found)
+    except Exception:
+        # A bug of ours. The file stays where it is or sealed; the trace holds no content, only code lines.
+        LOG.exception("%s: a file was not handled because of an internal fault", found.source)
+    else:
+        if outcome is not None:
+            running.report(outcome)
+
+
+def _retry(running: Running) -> None:
+    """Finish jobs that stood still because a folder was unwritable or a disk full."""
+    stale = time.time() - RETRY_SECONDS
+    for job in running.store.unfinished():
+        if job.updated > stale:
+            continue  # a worker has it in hand
+        try:
+            outcome = running.line.finish(job)
+        except (DlpError, OSError) as err:
+            why = err.say.to(running.gate.config.site.language) if isinstance(err, DlpError) else str(err.errno)
+            LOG.warning("job %s still waits: %s", job.id, why)
+        else:
+            if outcome is not None:
+                running.report(outcome)
+
+
+def _reload(running: Running, reread: Path | None) -> None:
+    """Take a changed configuration; packs, policy, limits and site words change, folders and vault need a restart."""
+    try:
+        config = configuration.read(reread)
+        running.gate.reload(config)
+    except DlpError as err:
+        LOG.error("configuration not reloaded, the last good one stays: %s", err.say.en)  # noqa: TRY400  no bug
+        running.store.note(actor=ACTOR, kind="reload-refused", job="", body={"why": err.say.en})
+        return
+    running.line.config = config
+    running.line.kit = running.gate.kit
+    running.store.note(
+        actor=ACTOR,
+        kind="reloaded",
+        job="",
+        body={"packs": running.line.kit.matcher.digest, "policy": config.policy.digest},
+    )

@@ -1,0 +1,133 @@
+"""What people do with held jobs: look, release, reject; and what they ask of the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dlp import audit, match, pipeline
+from dlp.config import Config
+from dlp.errors import Denied, UsageError
+from dlp.model import Say, State
+from dlp.sandbox import Sandbox
+from dlp.service.gate import load_packs, redactable
+from dlp.service.keys import deployment_key
+from dlp.service.line import Line
+from dlp.service.receipt import STATES
+from dlp.sources.folder import FolderSource
+from dlp.store import AuditEvent, Job
+from dlp.store.sqlite import SqliteStore
+from dlp.vault import Vault
+
+
+class Desk:
+    """The desk of one site. Works beside a running daemon: every change is one checked transaction."""
+
+    def __init__(self, config: Config, store: SqliteStore) -> None:
+        self.config = config
+        self.store = store
+
+    @classmethod
+    def open(cls, config: Config) -> Self:
+        """Open the store of `config`; StoreError when there is none yet or it cannot be read."""
+        return cls(config, SqliteStore.open(Path(config.store.path), create=False))
+
+    def held(self, state: State | None = None) -> tuple[Job, ...]:
+        """Return the jobs in `state`, newest first; None means what the vault holds: held and blocked."""
+        wanted = (state,) if state else (State.HELD, State.BLOCKED)
+        return self.store.jobs(states=wanted)
+
+    def show(self, prefix: str) -> Job:
+        """Return one job by its id or a unique beginning of it; NotFound when there is none."""
+        return self.store.get(prefix)
+
+    def release(self, prefix: str, *, actor: str, reason: str) -> Job:
+        """Release a held job into its release folder; Denied when it is not held, VaultError without the key."""
+        job = self._held(prefix, reason)
+        with _reviewing(self.config, self.store) as line:
+            return line.release_held(job, actor=actor, reason=reason)
+
+    def reject(self, prefix: str, *, actor: str, reason: str) -> Job:
+        """Reject a held job: it never leaves; the sealed copy stays until it is handed over for destruction."""
+        job = self._held(prefix, reason)
+        return self.store.move(
+            job.id, expect=State.HELD, to=State.REJECTED, actor=actor, kind="rejected", body={"reason": reason}
+        )
+
+    def audit_verify(self) -> audit.Report:
+        """Return whether the whole chain holds, and where it breaks if it does not."""
+        return audit.verify(self.store.events(), expect=self.store.head())
+
+    def events(self) -> Iterator[AuditEvent]:
+        """Return every audit event, oldest first."""
+        return self.store.events()
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _held(self, prefix: str, reason: str) -> Job:
+        if not reason.strip():
+            raise UsageError(
+                Say("必须写明理由", "a reason is required"), Say("用 --reason 写明", "give it with --reason")
+            )
+        job = self.store.get(prefix)
+        if job.state is not State.HELD:
+            raise Denied(
+                Say(
+                    f"任务 {job.id} 现为「{STATES[job.state].zh}」，不能研判",
+                    f"job {job.id} is {STATES[job.state].en}: it cannot be decided on",
+                ),
+                Say(
+                    "只有隔离中的任务可以放行或驳回；已拦截的不得放行",
+                    "only held jobs can be; a blocked job is never released",
+                ),
+            )
+        return job
+
+
+class _reviewing:  # noqa: N801  used as a function
+    """Gives a line that can settle jobs: it opens the vault, but reads and matches no document."""
+
+    def __init__(self, config: Config, store: SqliteStore) -> None:
+        self._config = config
+        self._store = store
+
+    def __enter__(self) -> Line:
+        config = self._config
+        key = deployment_key(Path(config.store.path).parent)
+        loaded = load_packs(config)
+        self._sandbox = Sandbox(level=config.sandbox.level, user=config.sandbox.user, limits=config.limits)
+        matcher = match.Matcher(loaded, key=key, max_hits=config.limits.hits)
+        kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded))
+        return Line(
+            config=config,
+            kit=kit,
+            vault=open_vault(config),
+            store=self._store,
+            sources=folder_sources(config, key),
+            key=key,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self._sandbox.close()
+
+
+def open_vault(config: Config) -> Vault:
+    """Return the vault of `config`, made at first start."""
+    vault = config.vault
+    return Vault.create(Path(vault.folder), identity=Path(vault.identity), work=Path(vault.work_key))
+
+
+def folder_sources(config: Config, key: bytes) -> dict[str, FolderSource]:
+    """Return the configured folders as sources, by source name."""
+    sources = (FolderSource(spec, key=key) for spec in config.folders)
+    return {source.name: source for source in sources}

@@ -1,0 +1,108 @@
+"""What this machine and this configuration lack, said before a file is lost on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dlp import match, sandbox, words
+from dlp.config import Config
+from dlp.errors import DlpError, _LocatedError
+from dlp.model import Frozen, Say
+from dlp.service.gate import load_packs
+
+LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
+
+
+class Check(Frozen, frozen=True, kw_only=True):
+    """One thing looked at: its name, whether it is as it should be, and what was seen."""
+
+    name: str
+    ok: bool
+    say: Say
+
+
+def examine(config: Config) -> tuple[Check, ...]:
+    """Return every check, failed or not; nothing is changed by looking."""
+    return tuple(check for look in LOOKS for check in look(config))
+
+
+def _python(_: Config) -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check(name="python", ok=sys.version_info >= (3, 11), say=Say(f"Python {version}", f"Python {version}"))
+
+
+def _sandbox(config: Config) -> Iterator[Check]:
+    missing = sandbox.probe()
+    for lack in missing:
+        yield Check(name=f"sandbox.{lack.name}", ok=config.sandbox.level == "rlimits", say=lack.say)
+    if not missing:
+        yield Check(
+            name="sandbox", ok=True, say=Say("Landlock、seccomp、降权均可用", "Landlock, seccomp, user drop work")
+        )
+
+
+def _packs(config: Config) -> Iterator[Check]:
+    try:
+        loaded = load_packs(config)
+        matcher = match.Matcher(loaded, key=bytes(32))
+    except DlpError as err:
+        faults = err.problems if isinstance(err, _LocatedError) else ()
+        yield Check(name="packs", ok=False, say=err.say)
+        for fault in faults:
+            yield Check(name="packs", ok=False, say=Say(fault.text("zh"), fault.text("en")))
+        return
+    rules = sum(len(p.rules) for p in loaded)
+    text = Say(f"{len(loaded)} 个规则包，{rules} 条规则", f"{len(loaded)} packs, {rules} rules")
+    yield Check(
+        name="packs", ok=True, say=Say(f"{text.zh}（{matcher.digest[:19]}）", f"{text.en} ({matcher.digest[:19]})")
+    )
+
+
+def _borders(_: Config) -> Iterator[Check]:
+    name = words.engine()
+    yield Check(name="words", ok=True, say=Say(f"词边界引擎：{name}", f"word borders by {name}"))
+
+
+def _folders(config: Config) -> Iterator[Check]:
+    for spec in config.folders:
+        for folder in (Path(spec.watch), Path(spec.release)):
+            ok = not folder.exists() or os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+            state = Say("可用", "usable") if folder.exists() else Say("启动时创建", "made at start")
+            say = state if ok else Say("不可读写", "cannot be read or written")
+            yield Check(name=f"folder {spec.name}", ok=ok, say=Say(f"{folder}：{say.zh}", f"{folder}: {say.en}"))
+
+
+def _vault(config: Config) -> Iterator[Check]:
+    identity = Path(config.vault.identity)
+    folder = Path(config.vault.folder)
+    if not (folder / "recipient.txt").exists():
+        yield Check(name="vault", ok=True, say=Say("首次启动时创建", "made at first start"))
+    elif identity.exists():
+        yield Check(
+            name="vault", ok=True, say=Say("私钥在本机：可在本机研判放行", "the private key is on this machine")
+        )
+    else:
+        yield Check(name="vault", ok=True, say=Say("私钥不在本机：本机不能打开隔离件", "the private key is elsewhere"))
+
+
+def _space(config: Config) -> Iterator[Check]:
+    for name, folder in (("vault", Path(config.vault.folder)), ("store", Path(config.store.path).parent)):
+        there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        size = f"{free / (1 << 30):.1f} GiB"
+        yield Check(name=f"space {name}", ok=free >= LEAST_FREE, say=Say(f"可用 {size}", f"{size} free"))
+
+
+LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
+    _python,
+    _sandbox,
+    _packs,
+    _borders,
+    _folders,
+    _vault,
+    _space,
+)

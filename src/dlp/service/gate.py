@@ -1,0 +1,177 @@
+"""One gate: configuration, packs, sandbox and scanner put together. What the commands and the Python API use."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dlp import config as configuration
+from dlp import durable, match, packs, pipeline
+from dlp.config import Config
+from dlp.errors import NotFound, NotProven, PackError, UsageError
+from dlp.model import Certificate, Document, Finding, Inspection, Item, Say, Segment, evolve
+from dlp.sandbox import Sandbox
+from dlp.service.keys import deployment_key, new_id
+from dlp.sources.names import shown
+
+
+def load_packs(config: Config) -> tuple[packs.Pack, ...]:
+    """Return the packs that the configuration names, every fault of every file reported at once."""
+    texts: dict[str, str] = {}
+    for folder in config.packs.folders or (configuration.shipped_packs(),):
+        if not Path(folder).is_dir():
+            raise PackError(
+                Say(f"规则包文件夹不存在：{folder}", f"there is no pack folder {folder}"),
+                hint=Say("检查配置 [packs] folders", "check [packs] folders in the configuration"),
+            )
+        for path in sorted(Path(folder).glob("*.toml")):
+            texts[str(path)] = path.read_text(encoding="utf-8")
+    loaded = packs.load(texts)
+    return tuple(p for p in loaded if p.id not in config.packs.disabled)
+
+
+def redactable(loaded: Sequence[packs.Pack]) -> frozenset[str]:
+    """Return the full ids of the rules whose hits may be cut out of a document."""
+    return frozenset(rule.full_id for pack in loaded for rule in pack.rules if rule.redact)
+
+
+class Gate:
+    """Scans and redacts single files and texts; holds one sandbox. Use as a context manager or call `close()`."""
+
+    def __init__(self, config: Config, *, key: bytes | None = None) -> None:
+        self.config = config
+        self.packs = load_packs(config)
+        self._key = key or _key_if_present(config)
+        self._sandbox = Sandbox(level=config.sandbox.level, user=config.sandbox.user, limits=config.limits)
+        self._started = False
+        self._matcher = match.Matcher(self.packs, key=self._key, max_hits=config.limits.hits)
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str] | None = None) -> Self:
+        """Return a gate for the configuration file at `path`; None means the embedded defaults."""
+        return cls(configuration.read(Path(path) if path is not None else None))
+
+    @property
+    def kit(self) -> pipeline.Kit:
+        """Return what a decision needs; starts the sandbox when it is first asked for."""
+        if not self._started:
+            self._sandbox.start()
+            self._started = True
+        return pipeline.Kit(self._sandbox, self._matcher, self.config.policy, redactable(self.packs))
+
+    def reload(self, config: Config) -> None:
+        """Take new packs, policy and limits; on any fault the old ones stay and the error is raised."""
+        loaded = load_packs(config)
+        matcher = match.Matcher(loaded, key=self._key, max_hits=config.limits.hits)
+        self.config, self.packs, self._matcher = config, loaded, matcher
+
+    def scan(self, path: str | os.PathLike[str], *, target: str = "") -> Inspection:
+        """Return what is seen in the file at `path`; NotFound when there is none, UsageError when it is no file."""
+        with _opened(path) as (fd, size):
+            item = self._item(path, size, durable.sha256_of(fd), target)
+            body = fd if size <= self.config.limits.file_bytes else None
+            return pipeline.inspect(item, body, self.kit)
+
+    def scan_text(self, text: str) -> tuple[Finding, ...]:
+        """Return the findings in one text; offsets are characters of `text`."""
+        return self._matcher.find(Document(media="text/plain", segments=(Segment(text=text),)))[0]
+
+    def explain_text(self, text: str) -> tuple[match.Candidate, ...]:
+        """Return every candidate in one text, kept or dropped, and why."""
+        return self._matcher.explain(Document(media="text/plain", segments=(Segment(text=text),)))
+
+    def explain_file(self, path: str | os.PathLike[str]) -> tuple[match.Candidate, ...]:
+        """Return every candidate in the file at `path`, kept or dropped, and why."""
+        with _opened(path) as (fd, size):
+            return self._matcher.explain(self.kit.sandbox.extract(fd, name=_last(path), size=size))
+
+    def redact(self, src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> Certificate:
+        """Write a proven redacted copy of `src` to `dst` (which must not exist) and return its certificate.
+
+        Every hit of a rule that may be cut is removed. NotProven when the copy could not be made or did not pass;
+        then nothing is written.
+        """
+        with _opened(src) as (fd, size):
+            # The copy carries the name of `dst`: that is the name that must be clean.
+            item = evolve(self._item(src, size, durable.sha256_of(fd), ""), name=_last(dst))
+            seen = pipeline.inspect(item, fd if size <= self.config.limits.file_bytes else None, self.kit)
+            made = pipeline.redact(seen, fd, self.kit, everything=True)
+        if isinstance(made, Say):
+            raise NotProven(
+                Say(f"未生成脱敏件：{item.path}：{made.zh}", f"no redacted copy of {item.path}: {made.en}"),
+                Say("原件未改动，请人工处理", "the original is unchanged; handle it by hand"),
+            )
+        try:
+            durable.write_new(Path(dst), made.body)
+        finally:
+            os.close(made.body)
+        return made.certificate
+
+    def close(self) -> None:
+        """Stop the sandbox."""
+        self._sandbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _item(self, path: str | os.PathLike[str], size: int, sha256: str, target: str) -> Item:
+        now = time.time()
+        return Item(
+            id=new_id(now),
+            source="scan",
+            path=shown(os.fsencode(path)),
+            name=_last(path),
+            size=size,
+            sha256=sha256,
+            target=target,
+            received=now,
+        )
+
+
+class _opened:  # noqa: N801  used as a function
+    """Opens a regular file for reading; gives (fd, size)."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> tuple[int, int]:
+        name = shown(os.fsencode(self._path))
+        try:
+            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError as err:
+            raise NotFound(Say(f"没有这个文件：{name}", f"no such file: {name}")) from err
+        except OSError as err:
+            raise UsageError(
+                Say(f"打不开文件：{name}：{err.strerror}", f"cannot open {name}: {err.strerror}"),
+                Say("检查文件是否存在、是否有读取权限", "check that the file exists and may be read"),
+            ) from err
+        about = os.fstat(self._fd)
+        if not stat.S_ISREG(about.st_mode):
+            os.close(self._fd)
+            raise UsageError(Say(f"不是普通文件：{name}", f"not a regular file: {name}"))
+        return self._fd, about.st_size
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _last(path: str | os.PathLike[str]) -> str:
+    return shown(os.fsencode(Path(os.fspath(path)).name))
+
+
+def _key_if_present(config: Config) -> bytes:
+    """Return the key of this deployment, or a fresh one where none was made yet: a scan leaves no trace."""
+    folder = Path(config.store.path).parent
+    if (folder / "findings.key").exists():
+        return deployment_key(folder)
+    return secrets.token_bytes(32)

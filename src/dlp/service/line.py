@@ -1,0 +1,307 @@
+"""The line that every job runs along: taken, sealed, inspected, decided, settled. A crash at any step resumes here.
+
+The order is the guarantee. The file is sealed and read back before it is removed from where the operator put it; the
+verdict is committed before anything leaves; what leaves is a copy of the sealed, hashed bytes that were inspected.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from dlp import pipeline
+from dlp.config import Config
+from dlp.errors import DlpError, VaultError
+from dlp.model import Action, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
+from dlp.pipeline import Kit
+from dlp.service import receipt
+from dlp.service.keys import new_id
+from dlp.sources import Found, Source, TakeRefused
+from dlp.store import Job
+from dlp.store.sqlite import SqliteStore
+from dlp.vault import Vault
+
+ACTOR = "gate"
+
+
+class Line:
+    """One gate's line. Thread-safe: several threads submit at once; each job is run by one of them."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        kit: Kit,
+        vault: Vault,
+        store: SqliteStore,
+        sources: Mapping[str, Source],
+        key: bytes,
+    ) -> None:
+        self.config = config
+        self.kit = kit
+        self.vault = vault
+        self.store = store
+        self.sources = sources
+        self._key = key
+
+    def submit(self, found: Found) -> Outcome | None:
+        """Take, inspect and settle one found file; None when it vanished or changed before it was sealed.
+
+        OSError and VaultError mean that nothing was taken: the file is untouched and may be offered again.
+        """
+        source = self.sources[found.source]
+        try:
+            fd = source.open(found)
+        except TakeRefused as err:
+            self.refuse(found, err.say)
+            return None
+        except FileNotFoundError:
+            return None
+        try:
+            job, body = self._take(source, found, fd)
+        finally:
+            os.close(fd)
+        return self._run(job, body)
+
+    def refuse(self, found: Found, say: Say) -> None:
+        """Record something that is never taken: a link, a device, a pipe; it stays where it is."""
+        self.store.note(
+            actor=ACTOR,
+            kind="refused",
+            job="",
+            body={"source": found.source, "path": self._shown(found), "zh": say.zh, "en": say.en},
+        )
+
+    def resume(self) -> list[Outcome]:
+        """Finish what a crash or a full disk left unfinished, oldest first."""
+        self.vault.drop_unfinished()
+        done = [self.finish(job) for job in self.store.unfinished()]
+        self._drop_leftovers()
+        return [outcome for outcome in done if outcome is not None]
+
+    def finish(self, job: Job) -> Outcome | None:
+        """Carry one unfinished job on from its last committed state."""
+        source = self.sources.get(job.item.source)
+        if job.state is State.TAKING:
+            # The commit that says "sealed" never came, so the source file is still in place and will be offered again.
+            self.vault.destroy(job.id)
+            note = Say(
+                "取件中断，文件原样保留，将重新取件", "taking was cut off; the file is in place and is taken anew"
+            )
+            self.store.move(
+                job.id, expect=State.TAKING, to=State.REFUSED, actor=ACTOR, kind="retake", body={}, note=note
+            )
+            return None
+        if source is None:
+            self.store.note(actor=ACTOR, kind="no-source", job=job.id, body={"source": job.item.source})
+            return None
+        if job.state is State.RELEASING:
+            return self._publish(job, source)
+        if job.state is State.DECIDED and job.verdict is not None and job.verdict.action >= Action.QUARANTINE:
+            # The sealed copy may already be closed to this machine; the committed verdict needs no second look.
+            return self._enforce(job, _seen(job, job.verdict), None)
+        if job.state is State.STORED:
+            source.remove(self._found(job.item))
+        body = self.vault.open(job.id, job.item.sha256) if job.item.size <= self.config.limits.file_bytes else None
+        return self._run(job, body)
+
+    def release_held(self, job: Job, *, actor: str, reason: str) -> Job:
+        """Release a held job on a reviewer's word; needs the private key of the vault on this machine."""
+        source = self.sources[job.item.source]
+        body = self.vault.open(job.id, job.item.sha256)
+        try:
+            staged = self._stage(job, source, body, job.item.sha256, actor=actor, reason=reason)
+        finally:
+            os.close(body)
+        self._publish(staged, source, actor=actor)
+        return self.store.get(job.id)
+
+    def _take(self, source: Source, found: Found, fd: int) -> tuple[Job, int | None]:
+        now = time.time()
+        shown = self._shown(found)
+        item = Item(
+            id=new_id(now),
+            source=found.source,
+            path=shown,
+            name=shown.rsplit("/", 1)[-1],
+            size=found.size,
+            owner=source.owner,
+            target=source.target,
+            received=now,
+            receipt=self.vault.lock_text(msgspec.json.encode(found)),
+        )
+        job = Job(id=item.id, item=item, state=State.TAKING, created=now, updated=now)
+        self.store.add(job, actor=ACTOR, kind="taking", body={"source": item.source, "path": shown, "size": item.size})
+        try:
+            taken = self.vault.take(fd, item.id, keep=self.config.limits.file_bytes)
+        except (VaultError, OSError) as err:
+            note = (
+                err.say if isinstance(err, DlpError) else Say("取件失败，文件原样保留", "taking failed; file in place")
+            )
+            self.store.move(
+                item.id, expect=State.TAKING, to=State.REFUSED, actor=ACTOR, kind="retake", body={}, note=note
+            )
+            raise
+        item = evolve(item, sha256=taken.sealed.sha256, size=taken.sealed.size)
+        job = self.store.move(
+            item.id,
+            expect=State.TAKING,
+            to=State.STORED,
+            actor=ACTOR,
+            kind="sealed",
+            body={"sha256": item.sha256, "size": item.size},
+            item=item,
+            sealed=taken.sealed,
+        )
+        source.remove(found)
+        return job, taken.body
+
+    def _run(self, job: Job, body: int | None) -> Outcome:
+        try:
+            seen = pipeline.inspect(job.item, body, self.kit)
+            job = self.store.move(
+                job.id,
+                expect=(State.STORED, State.DECIDED),
+                to=State.DECIDED,
+                actor=ACTOR,
+                kind="decided",
+                body=_decision(seen),
+                item=seen.item,
+                verdict=seen.verdict,
+                findings=seen.findings,
+                gaps=seen.gaps,
+            )
+            return self._enforce(job, seen, body)
+        finally:
+            if body is not None:
+                os.close(body)
+
+    def _enforce(self, job: Job, seen: Inspection, body: int | None) -> Outcome:
+        source = self.sources[job.item.source]
+        action = seen.verdict.action
+        if body is not None and action <= Action.ALERT:
+            return self._release(job, source, body, job.item.sha256, seen)
+        if body is not None and action is Action.REDACT:
+            made = pipeline.redact(seen, body, self.kit)
+            if not isinstance(made, Say):
+                try:
+                    return self._release(job, source, made.body, made.certificate.output_sha256, seen)
+                finally:
+                    os.close(made.body)
+            return self._hold(job, source, seen, body, made)
+        if action is Action.BLOCK:
+            return self._block(job, source, seen, body)
+        return self._hold(job, source, seen, body, None)
+
+    def _release(self, job: Job, source: Source, body: int, sha256: str, seen: Inspection) -> Outcome:
+        """Release a cleared body; the receipt of a redaction goes first, so that the operator always has it."""
+        if seen.verdict.action is Action.REDACT:
+            self._tell(job, source, seen, Action.REDACT, None)
+        try:
+            job = self._stage(job, source, body, sha256, actor=ACTOR, reason="")
+        except DlpError as err:
+            self._tell(job, source, seen, Action.ALLOW, err.say)
+            raise
+        return self._publish(job, source)
+
+    def _stage(self, job: Job, source: Source, body: int, sha256: str, *, actor: str, reason: str) -> Job:
+        key = self._found(job.item).key
+        source.discard(key, job.id)
+        source.stage(key, job.id, body, sha256)
+        return self.store.move(
+            job.id,
+            expect=(State.DECIDED, State.HELD),
+            to=State.RELEASING,
+            actor=actor,
+            kind="releasing",
+            body={"sha256": sha256, "reason": reason} if reason else {"sha256": sha256},
+            outgoing=sha256,
+        )
+
+    def _publish(self, job: Job, source: Source, *, actor: str = ACTOR) -> Outcome:
+        name = source.publish(self._found(job.item).key, job.id)
+        redacted = job.outgoing != job.item.sha256
+        to = State.REDACTED if redacted else State.RELEASED
+        body: dict[str, Any] = {"name": self.kit.matcher.mask(name) if name else "(already published)"}
+        if redacted:
+            self.vault.close_to_public(job.id, None)
+        job = self.store.move(job.id, expect=State.RELEASING, to=to, actor=actor, kind=to.value, body=body)
+        if to is State.RELEASED:
+            self.vault.destroy(job.id)
+        return _outcome(job)
+
+    def _hold(self, job: Job, source: Source, seen: Inspection, body: int | None, note: Say | None) -> Outcome:
+        self.vault.close_to_public(job.id, body)
+        self._tell(job, source, seen, Action.QUARANTINE, note)
+        job = self.store.move(job.id, expect=State.DECIDED, to=State.HELD, actor=ACTOR, kind="held", body={}, note=note)
+        return _outcome(job)
+
+    def _block(self, job: Job, source: Source, seen: Inspection, body: int | None) -> Outcome:
+        keep = self.config.vault.block_retention_days > 0
+        if keep:
+            self.vault.close_to_public(job.id, body)
+        self._tell(job, source, seen, Action.BLOCK, None)
+        job = self.store.move(
+            job.id, expect=State.DECIDED, to=State.BLOCKED, actor=ACTOR, kind="blocked", body={"evidence": keep}
+        )
+        if not keep:
+            self.vault.destroy(job.id)
+        return _outcome(job)
+
+    def _tell(self, job: Job, source: Source, seen: Inspection, action: Action, note: Say | None) -> None:
+        text = receipt.write(seen, action, note, self.config.site)
+        try:
+            source.tell(self._found(job.item).key, job.item.name, text, self._key, job.id)
+        except (OSError, DlpError) as err:
+            # The verdict stands without its receipt: the job is held, listed and audited.
+            why = err.say.en if isinstance(err, DlpError) else err.__class__.__name__
+            self.store.note(actor=ACTOR, kind="receipt-failed", job=job.id, body={"why": why})
+
+    def _drop_leftovers(self) -> None:
+        """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction."""
+        limit = time.time() - self.config.vault.block_retention_days * 86_400
+        for job in self.store.jobs(states=(State.RELEASED, State.BLOCKED, State.REFUSED), limit=0):
+            if job.id in self.vault.ids() and (job.state is not State.BLOCKED or job.updated <= limit):
+                self.vault.destroy(job.id)
+                self.store.note(actor=ACTOR, kind="destroyed", job=job.id, body={"state": job.state.value})
+
+    def _found(self, item: Item) -> Found:
+        return msgspec.json.decode(self.vault.unlock_text(item.receipt), type=Found)
+
+    def _shown(self, found: Found) -> str:
+        return self.kit.matcher.mask(found.shown)
+
+
+def _seen(job: Job, verdict: Verdict) -> Inspection:
+    """Return the committed part of an inspection: enough to settle, without any text of the document."""
+    document = Document(media=job.item.media)
+    return Inspection(item=job.item, document=document, findings=job.findings, gaps=job.gaps, verdict=verdict)
+
+
+def _decision(seen: Inspection) -> dict[str, Any]:
+    """Return what the audit trail says about a verdict: rules and counts, never content."""
+    rules: dict[str, int] = {}
+    for found in seen.findings:
+        rules[found.rule] = rules.get(found.rule, 0) + 1
+    verdict = seen.verdict
+    return {
+        "action": verdict.action.value,
+        "level": verdict.level.value if verdict.level else None,
+        "clauses": [r.clause for r in verdict.reasons],
+        "rules": rules,
+        "gaps": [g.kind.value for g in seen.gaps],
+        "packs": verdict.packs,
+        "policy": verdict.policy,
+        "shadowed": verdict.shadowed.value if verdict.shadowed else None,
+    }
+
+
+def _outcome(job: Job) -> Outcome:
+    verdict = job.verdict
+    if verdict is None:
+        raise VaultError(Say(f"任务 {job.id} 没有判定", f"job {job.id} has no verdict"))
+    return Outcome(item=job.item, verdict=verdict, state=job.state, findings=job.findings, gaps=job.gaps, note=job.note)

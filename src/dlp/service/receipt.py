@@ -1,0 +1,106 @@
+"""What the operator reads when a file did not leave as it came: verdict, evidence, article, next step."""
+
+from __future__ import annotations
+
+from dlp.config import Site
+from dlp.model import Action, Inspection, Reason, Regime, Say, State
+
+TITLES: dict[Action, Say] = {
+    Action.ALLOW: Say("未能放行", "Not released"),
+    Action.ALERT: Say("未能放行", "Not released"),
+    Action.REDACT: Say("已脱敏放行", "Released after redaction"),
+    Action.QUARANTINE: Say("已隔离，等待研判", "Quarantined, waits for review"),
+    Action.BLOCK: Say("已拦截", "Blocked"),
+}
+
+NEXT: dict[Action, Say] = {
+    Action.ALLOW: Say(
+        "文件已密封保存，系统将自动重试；如仍未放行，请联系系统管理员。",
+        "The file is sealed and will be tried again; if it still does not leave, call the administrator.",
+    ),
+    Action.REDACT: Say(
+        "放行的是脱敏件；原件已密封保存。如确需原件，请联系保密员。",
+        "What left is the redacted copy; the original is sealed. If the original is needed, ask the security officer.",
+    ),
+    Action.QUARANTINE: Say(
+        "请联系保密员研判；放行、退回或脱敏由保密员决定。请勿改名或改格式重复送检。",
+        "Ask the security officer to review it. Do not rename or convert the file to submit it again.",
+    ),
+    Action.BLOCK: Say(
+        "请立即联系保密员，按保密规定处置原始载体；不得改名、拍照或用其他途径外发。",
+        "Call the security officer at once and handle the original as the rules say; do not send it another way.",
+    ),
+}
+NEXT[Action.ALERT] = NEXT[Action.ALLOW]
+
+UNQUALIFIED = Say(
+    "本单位无国家秘密载体印制资质：不得承印、复制该文件，须按规定报告（《保守国家秘密法实施条例》（2024-09-01）第二十七条）。",
+    "This unit has no qualification to print state secrets: the job must be refused and reported "
+    "(Implementing Regulations, 2024-09-01, article 27).",
+)
+
+STATES: dict[State, Say] = {
+    State.TAKING: Say("取件中", "being taken"),
+    State.STORED: Say("已密封", "sealed"),
+    State.DECIDED: Say("已判定", "decided"),
+    State.RELEASING: Say("放行中", "being released"),
+    State.RELEASED: Say("已放行", "released"),
+    State.REDACTED: Say("已脱敏放行", "released after redaction"),
+    State.HELD: Say("隔离待研判", "held for review"),
+    State.BLOCKED: Say("已拦截", "blocked"),
+    State.REFUSED: Say("未取件", "not taken"),
+    State.REJECTED: Say("已驳回", "rejected"),
+    State.FAILED: Say("处理失败（已密封）", "failed (sealed)"),
+}
+
+
+def write(seen: Inspection, action: Action, note: Say | None, site: Site) -> str:
+    """Return the text of the receipt in the operators' language; it holds masked evidence only."""
+    lang = site.language
+    zh = lang != "en"
+    rows = [
+        "文印闸 拦截说明" if zh else "wenyin-gate receipt",
+        "",
+        _row("结果" if zh else "Result", TITLES[action].to(lang), zh=zh),
+        _row("文件" if zh else "File", seen.item.path, zh=zh),
+        _row("编号" if zh else "Job", seen.item.id, zh=zh),
+    ]
+    if seen.verdict.level is not None:
+        rows.append(_row("级别" if zh else "Level", seen.verdict.level.value, zh=zh))
+    if note is not None:
+        rows.append(_row("说明" if zh else "Note", note.to(lang), zh=zh))
+    rows += ["", "原因：" if zh else "Why:"]
+    rows += _reasons(seen.verdict.reasons, lang)
+    rows += _evidence(seen, lang)
+    rows += ["", "下一步：" if zh else "What to do:", f"  {NEXT[action].to(lang)}"]
+    if action is Action.BLOCK and seen.verdict.regime is Regime.STATE and site.qualification == "无":
+        rows.append(f"  {UNQUALIFIED.to(lang)}")
+    rows += ["", _row("规则包" if zh else "Packs", seen.verdict.packs[:19], zh=zh)]
+    return "\n".join(rows) + "\n"
+
+
+def _row(name: str, value: str, *, zh: bool) -> str:
+    return f"{name}：{value}" if zh else f"{name}: {value}"
+
+
+def _reasons(reasons: tuple[Reason, ...], lang: str) -> list[str]:
+    rows = []
+    for number, reason in enumerate(reasons, 1):
+        rows.append(f"  {number}. {reason.say.to(lang)}")
+        if reason.article:
+            rows.append(f"     依据：{reason.article}" if lang != "en" else f"     Basis: {reason.article}")
+    return rows
+
+
+def _evidence(seen: Inspection, lang: str) -> list[str]:
+    named = [i for r in seen.verdict.reasons for i in r.findings]
+    if not named:
+        return []
+    rows = ["", "命中位置（已遮盖）：" if lang != "en" else "Where (masked):"]
+    for number in named[:20]:
+        found = seen.findings[number]
+        page = (f"第{found.page}页 " if lang != "en" else f"p.{found.page} ") if found.page else ""
+        rows.append(f"  - {page}{found.name or found.rule}  {found.masked}")
+    if len(named) > 20:
+        rows.append(f"  … 共 {len(named)} 处" if lang != "en" else f"  ... {len(named)} in all")
+    return rows

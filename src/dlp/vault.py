@@ -1,0 +1,359 @@
+"""The sealed place: age files named by job id, written so that a crash leaves a whole object or none.
+
+Objects in flight have two recipients: the public key, whose private half may live elsewhere, and this machine's work
+key, so that a crash can be resumed. What is held is re-sealed to the public key only: whoever steals the machine
+cannot read the quarantine. Plaintext exists in memory files only (age: https://age-encryption.org/v1).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self, cast
+
+import pyrage
+from pyrage import x25519
+
+from dlp import durable
+from dlp.errors import VaultError
+from dlp.model import Say
+from dlp.store import Sealed
+
+
+class Taken(NamedTuple):
+    """What a take gives: the sealed copy, and an fd of its frozen plaintext (None when it is above `keep`)."""
+
+    sealed: Sealed
+    body: int | None
+
+
+class _Tee:
+    """A reader that hashes what it gives, counts it, and keeps a copy in a memory file up to a size."""
+
+    def __init__(self, fd: int, copy: int, keep: int) -> None:
+        self._fd, self._copy, self._keep = fd, copy, keep
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.error: OSError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = os.pread(self._fd, durable.CHUNK if size < 0 else min(size, durable.CHUNK), self.size)
+        self._digest.update(chunk)
+        if self.size + len(chunk) <= self._keep:
+            try:
+                durable.write_all(self._copy, chunk)
+            except OSError as err:
+                self.error = err
+                raise
+        self.size += len(chunk)
+        return chunk
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+class _Writer:
+    """A writer over a raw descriptor; a full disk surfaces as OSError at the write."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        self.size += len(data)
+        if self._fd >= 0:
+            try:
+                durable.write_all(self._fd, data)
+            except OSError as err:
+                self.error = err  # the age library passes on that a write failed, not why
+                raise
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+class Vault:
+    """One vault folder with its keys. Thread-safe: every object is handled by the one thread that runs its job."""
+
+    def __init__(self, folder: Path, public: x25519.Recipient, work: x25519.Identity, identity: Path) -> None:
+        self._objects = folder / "q"
+        self._public = public
+        self._work = work
+        self._identity_path = identity
+
+    @classmethod
+    def create(cls, folder: Path, *, identity: Path, work: Path) -> Self:
+        """Open the vault at `folder`; at first start make the folder (0700) and the keys (0600)."""
+        _private_folder(folder)
+        _private_folder(folder / "q")
+        recipient = folder / "recipient.txt"
+        if not recipient.exists():
+            if not identity.exists():
+                _write_key(identity, str(x25519.Identity.generate()))
+            _write_key(recipient, str(_read_key(identity).to_public()))
+        if not work.exists():
+            _write_key(work, str(x25519.Identity.generate()))
+        try:
+            public = x25519.Recipient.from_str(recipient.read_text(encoding="ascii").strip())
+        except (pyrage.RecipientError, UnicodeDecodeError) as err:
+            raise _damaged_key(recipient) from err
+        return cls(folder, public, _read_key(work), identity)
+
+    @property
+    def can_open(self) -> bool:
+        """Tell whether the private key is on this machine."""
+        return self._identity_path.is_file()
+
+    def take(self, fd: int, id: str, *, keep: int) -> Taken:  # noqa: A002  the job's word
+        """Seal all bytes of fd `fd` as object `id`; keep a frozen memory copy of up to `keep` bytes.
+
+        Written beside, synced, the source checked for change, renamed, the folder synced, then read back, decrypted
+        and compared. VaultError when there is no room or the source changed: the source is untouched, nothing is left.
+        """
+        before = _print_of(fd)
+        copy = durable.memory_file(id)
+        try:
+            tee = _Tee(fd, copy, keep)
+            sealed_size = self._seal(tee, id, [self._public, self._work.to_public()], lambda: _same(fd, before, id))
+            sealed = Sealed(id=id, sha256=tee.sha256, size=tee.size, sealed_size=sealed_size)
+            self._compare(id, sealed.sha256)
+        except BaseException:
+            os.close(copy)
+            raise
+        if tee.size > keep:
+            os.close(copy)
+            return Taken(sealed, None)
+        return Taken(sealed, durable.freeze(copy))
+
+    def open(self, id: str, sha256: str) -> int:  # noqa: A002  the job's word
+        """Return an fd of the frozen plaintext of object `id`, its hash compared with `sha256`."""
+        copy = durable.memory_file(id)
+        try:
+            writer = _Writer(copy)
+            self._decrypt(id, writer, self._identities())
+        except BaseException:
+            os.close(copy)
+            raise
+        if writer.sha256 != sha256:
+            os.close(copy)
+            raise _damaged(id)
+        return durable.freeze(copy)
+
+    def close_to_public(self, id: str, body: int | None) -> None:  # noqa: A002  the job's word
+        """Re-seal object `id` so that only the private key opens it; `body` is its plaintext when that is at hand.
+
+        Idempotent: an object that the work key cannot open any more is left as it is.
+        """
+        if body is None:
+            body = self._plain_by_work_key(id)
+            if body is None:
+                return
+            try:
+                self.close_to_public(id, body)
+            finally:
+                os.close(body)
+            return
+        tee = _Tee(body, -1, -1)
+        self._seal(tee, id, [self._public], lambda: None)
+
+    def destroy(self, id: str) -> None:  # noqa: A002  the job's word
+        """Remove object `id`; nothing happens when it is gone already."""
+        with suppress(FileNotFoundError):
+            self._path(id).unlink()
+            durable.fsync_dir(self._objects)
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids of all whole objects."""
+        return frozenset(p.stem for p in self._objects.glob("*.age"))
+
+    def drop_unfinished(self) -> int:
+        """Remove what a crash left half-written; return how many. Whole objects are never touched."""
+        parts = list(self._objects.glob("*.tmp"))
+        for part in parts:
+            part.unlink()
+        if parts:
+            durable.fsync_dir(self._objects)
+        return len(parts)
+
+    def lock_text(self, raw: bytes) -> bytes:
+        """Return a short secret (such as a true file name) sealed to the public key and the work key."""
+        return cast("bytes", pyrage.encrypt(raw, [self._public, self._work.to_public()]))
+
+    def unlock_text(self, sealed: bytes) -> bytes:
+        """Return the secret that `lock_text` sealed; VaultError when it is damaged."""
+        try:
+            return cast("bytes", pyrage.decrypt(sealed, [self._work]))
+        except pyrage.DecryptError as err:
+            raise VaultError(
+                Say("密封的文件名无法打开", "a sealed file name cannot be opened"),
+                Say("在途密钥可能已更换，请恢复 work.age-key", "the work key may have been replaced; restore it"),
+            ) from err
+
+    def _path(self, id: str) -> Path:  # noqa: A002  the job's word
+        return self._objects / f"{id}.age"
+
+    def _seal(self, tee: _Tee, id: str, recipients: Sequence[x25519.Recipient], check: object) -> int:  # noqa: A002
+        part = self._objects / f"{id}.tmp"
+        writer = _Writer(-1)
+        try:
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                writer = _Writer(fd)
+                pyrage.encrypt_io(cast("BinaryIO", tee), cast("BinaryIO", writer), list(recipients))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            if callable(check):
+                check()
+            part.rename(self._path(id))
+            durable.fsync_dir(self._objects)
+        except VaultError:
+            part.unlink(missing_ok=True)
+            raise
+        except (OSError, pyrage.EncryptError) as err:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise _no_room(self._objects, writer.error or tee.error or err) from err
+        return writer.size
+
+    def _compare(self, id: str, sha256: str) -> None:  # noqa: A002  the job's word
+        writer = _Writer(-1)
+        self._decrypt(id, writer, [self._work])
+        if writer.sha256 != sha256:
+            self.destroy(id)
+            raise _damaged(id)
+
+    def _decrypt(self, id: str, writer: _Writer, identities: list[x25519.Identity]) -> None:  # noqa: A002
+        try:
+            with self._path(id).open("rb") as file:
+                pyrage.decrypt_io(file, cast("BinaryIO", writer), identities)
+        except FileNotFoundError as err:
+            raise VaultError(
+                Say(f"隔离库中没有 {id}", f"there is no object {id} in the vault"),
+                Say("它可能已被销毁；请查审计记录", "it may have been destroyed; see the audit trail"),
+            ) from err
+        except pyrage.DecryptError as err:
+            if self.can_open:
+                raise _damaged(id) from err
+            raise VaultError(
+                Say(f"本机没有打开 {id} 的私钥", f"the private key that opens {id} is not on this machine"),
+                Say("请在保管私钥的机器上处理（vault.identity）", "use the machine that holds it (vault.identity)"),
+            ) from err
+
+    def _identities(self) -> list[x25519.Identity]:
+        return [self._work, _read_key(self._identity_path)] if self.can_open else [self._work]
+
+    def _plain_by_work_key(self, id: str) -> int | None:  # noqa: A002  the job's word
+        copy = durable.memory_file(id)
+        try:
+            with self._path(id).open("rb") as file:
+                pyrage.decrypt_io(file, cast("BinaryIO", _Writer(copy)), [self._work])
+        except (pyrage.DecryptError, FileNotFoundError):
+            os.close(copy)
+            return None
+        except BaseException:
+            os.close(copy)
+            raise
+        return durable.freeze(copy)
+
+
+def _print_of(fd: int) -> tuple[int, int, int, int, int]:
+    about = os.fstat(fd)
+    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def _same(fd: int, before: tuple[int, int, int, int, int], id: str) -> None:  # noqa: A002  the job's word
+    if _print_of(fd) != before:
+        raise VaultError(
+            Say(f"取件时文件仍在变化（任务 {id}）", f"the file changed while it was taken (job {id})"),
+            Say("写完后会自动重新取件", "it is taken again once it is written"),
+        )
+
+
+def _private_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.lstat()
+    except OSError as err:
+        raise VaultError(
+            Say(f"隔离库文件夹不可用：{folder}", f"the vault folder {folder} cannot be used"),
+            Say("检查路径和权限", "check path and permissions"),
+        ) from err
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+        raise VaultError(
+            Say(f"隔离库不是本用户的文件夹：{folder}", f"{folder} is not a folder of this user"),
+            Say("改用本用户所有、非链接的文件夹", "use a folder that this user owns and that is no link"),
+        )
+    if about.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _write_key(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        durable.write_all(fd, text.encode("ascii") + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    part.rename(path)
+    durable.fsync_dir(path.parent)
+
+
+def _read_key(path: Path) -> x25519.Identity:
+    try:
+        about = path.lstat()
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as err:
+        raise _damaged_key(path) from err
+    if not stat.S_ISREG(about.st_mode) or about.st_mode & 0o077:
+        raise VaultError(
+            Say(f"密钥文件权限过宽：{path}", f"others may read the key file {path}"),
+            Say(f"chmod 600 {path}", f"chmod 600 {path}"),
+        )
+    try:
+        return x25519.Identity.from_str(text)
+    except pyrage.IdentityError as err:
+        raise _damaged_key(path) from err
+
+
+def _damaged_key(path: Path) -> VaultError:
+    return VaultError(
+        Say(f"密钥文件缺失或损坏：{path}", f"the key file {path} is missing or damaged"),
+        Say(
+            "请从备份恢复；没有它，已密封的文件打不开",
+            "restore it from a backup; sealed files cannot be opened without it",
+        ),
+    )
+
+
+def _damaged(id: str) -> VaultError:  # noqa: A002  the job's word
+    return VaultError(
+        Say(f"密封件校验不符：{id}", f"the sealed object {id} is not what was sealed"),
+        Say("文件未放行；请检查磁盘并从备份恢复", "nothing was released; check the disk and restore a backup"),
+    )
+
+
+def _no_room(folder: Path, err: Exception) -> VaultError:
+    code = getattr(err, "errno", None)
+    full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    what = Say("隔离库已满", "the vault is full") if full else Say("隔离库写入失败", "the vault cannot be written")
+    return VaultError(
+        Say(f"{what.zh}：{folder}；文件原样保留", f"{what.en}: {folder}; the file stays where it is"),
+        Say("请清理或扩充磁盘，随后会自动重试", "make room on the disk; it is tried again by itself"),
+    )

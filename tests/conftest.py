@@ -1,0 +1,25 @@
+"""Shared fixtures: a site of its own for each test, and the evaluation material where it is present."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sites import Place, lay
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Place:
+    """Lay out a site with one watched folder in a temporary place."""
+    return lay(tmp_path)
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Give the folder of evaluation material that nobody in this project wrote."""
+    if not SHARED.is_dir():
+        pytest.skip("the evaluation material (../shared) is not beside this checkout")
+    return SHARED

@@ -1,0 +1,88 @@
+"""A site for tests: configuration, folders, and a gate run as the real program."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Place(NamedTuple):
+    """Where the parts of a test site are."""
+
+    root: Path
+    config: Path
+    outbox: Path
+    released: Path
+    vault: Path
+    state: Path
+
+    def run(self, *args: str, check: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run `dlp ARGS` of this site as a program; `check` is the exit code that must come (None: any)."""
+        done = subprocess.run(
+            [sys.executable, "-m", "dlp", *args],
+            cwd=self.root,
+            env={**os.environ, "DLP_CONFIG": str(self.config), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=options.pop("timeout", 120),
+            check=False,
+            **options,
+        )
+        if check is not None:
+            assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, *args: str) -> list[dict[str, Any]]:
+        """Run `dlp ARGS --json` and return its lines."""
+        return [json.loads(line) for line in self.run(*args, "--json").stdout.splitlines()]
+
+    def jobs(self) -> dict[str, str]:
+        """Return file name -> state of every job that is held or blocked."""
+        return {row["name"]: row["state"] for row in self.json("quarantine", "list")}
+
+    def put(self, name: str | bytes, content: bytes) -> Path:
+        """Put a finished file into the outgoing folder: written elsewhere, moved in."""
+        part = self.root / "writing.part"
+        part.write_bytes(content)
+        target = Path(os.fsdecode(os.fsencode(self.outbox) + b"/" + os.fsencode(name)))
+        part.rename(target)
+        return target
+
+    def files(self, folder: Path) -> list[str]:
+        """Return the relative paths of all files below `folder`."""
+        return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def lay(root: Path, *, extra: str = "", sections: Sequence[str] = ()) -> Place:
+    """Write a configuration with one folder below `root`; `extra` is more TOML."""
+    place = Place(root, root / "config.toml", root / "外发", root / "已放行", root / "vault", root / "state")
+    place.outbox.mkdir()
+    place.released.mkdir()
+    text = f"""
+[site]
+unit = "测试文印中心"
+qualification = "无"
+
+[[folders]]
+name = "外发"
+watch = "外发"
+release = "已放行"
+settle_seconds = 0.2
+owner = "一号窗口"
+
+[vault]
+folder = "vault"
+identity = "vault/identity.age-key"
+work_key = "vault/work.age-key"
+
+[store]
+path = "state/gate.db"
+{extra}
+"""
+    place.config.write_text(text + "\n".join(sections), encoding="utf-8")
+    return place

@@ -1,0 +1,167 @@
+"""kill -9 at every durable system call of take, release and settle: nothing lost, nothing doubled, nothing leaked.
+
+strace stops the real program at its N-th real system call of a kind and kills it there. There is no test switch in the
+product. After each kill the gate is started again and must bring the job to the same end as an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sites import Place, lay
+from test_line import CONTRACT, LETTER, MARKED
+
+STRACE = shutil.which("strace")
+pytestmark = pytest.mark.skipif(STRACE is None, reason="strace is not installed (Debian package: strace)")
+
+DURABLE = "fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat"
+EVERY = DURABLE + ",pwrite64,write,ftruncate,sendto"
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(500)
+JOBS = {"allow": LETTER, "block": MARKED, "redact": CONTRACT, "quarantine": PICTURE}
+
+
+def traced(site: Place, calls: str, *inject: str) -> subprocess.CompletedProcess[str]:
+    """Run `dlp run --once` under strace; only the main thread is traced, and that is the one that settles jobs."""
+    log = site.root / "trace"
+    return subprocess.run(
+        [
+            STRACE or "strace",
+            "-o",
+            str(log),
+            "-e",
+            f"trace={calls}",
+            *inject,
+            sys.executable,
+            "-m",
+            "dlp",
+            "run",
+            "--once",
+        ],
+        cwd=site.root,
+        env={**os.environ, "DLP_CONFIG": str(site.config)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def prepared(root: Path, verdict: str) -> Place:
+    """Lay out a site whose keys and store were made by an earlier run, and put one file in."""
+    root.mkdir()
+    site = lay(root)
+    site.run("run", "--once")
+    site.put(f"{verdict}.txt", JOBS[verdict])
+    return site
+
+
+def ends(site: Place, verdict: str) -> None:
+    """Assert that the job came to its one right end."""
+    name = f"{verdict}.txt"
+    out = site.files(site.released)
+    sealed = list((site.vault / "q").iterdir())
+    assert not (site.outbox / name).exists(), "the source file was left behind"
+    if verdict == "allow":
+        assert out == [name], out
+        assert (site.released / name).read_bytes() == LETTER
+        assert sealed == []
+    elif verdict == "redact":
+        assert out == [name], out
+        assert b"110101199003071233" not in (site.released / name).read_bytes()
+        assert len(sealed) == 1
+    else:
+        assert out == [], out
+        assert len(sealed) == 1
+        assert site.jobs() == {name: "blocked" if verdict == "block" else "held"}
+    if verdict != "allow":
+        receipts = [p for p in site.files(site.outbox) if p.endswith(".拦截说明.txt")]
+        assert len(receipts) == 1, receipts
+    site.run("audit", "verify")
+
+
+def survives(root: Path, verdict: str, call: str, number: int) -> None:
+    """Kill at the `number`-th system call of kind `call`; then let the gate run again."""
+    site = prepared(root, verdict)
+    killed = traced(site, call, "-e", f"inject={call}:signal=SIGKILL:when={number}")
+    assert killed.returncode in (-9, 137), f"{call} {number} was not reached: {killed.returncode} {killed.stderr}"
+    for path in site.released.iterdir():
+        whole = path.name.startswith(".dlp-") or verdict in ("allow", "redact")
+        assert whole, f"{path.name} leaked at {call} {number}"
+        assert verdict != "redact" or b"110101199003071233" not in path.read_bytes()
+    site.run("run", "--once")
+    site.run("run", "--once")
+    try:
+        ends(site, verdict)
+    except AssertionError as err:
+        raise AssertionError(f"after kill at {call} {number}: {err}") from err
+    shutil.rmtree(root)
+
+
+def matrix(tmp_path: Path, verdict: str, calls: str) -> int:
+    """Kill at each of the calls that an undisturbed run makes; return how many there were."""
+    site = prepared(tmp_path / "plain", verdict)
+    plain = traced(site, calls)
+    assert plain.returncode == 0, plain.stderr
+    ends(site, verdict)
+    seen: dict[str, int] = {}
+    points = []
+    for line in (site.root / "trace").read_text(encoding="utf-8", errors="replace").splitlines():
+        if found := re.match(r"(\w+)\(", line):
+            call = found[1]
+            seen[call] = seen.get(call, 0) + 1
+            points.append((call, seen[call]))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [pool.submit(survives, tmp_path / f"{call}-{number}", verdict, call, number) for call, number in points]
+        for run in runs:
+            run.result()
+    return len(points)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("verdict", list(JOBS))
+def test_killed_at_every_durable_step(tmp_path: Path, verdict: str) -> None:
+    """Whatever fsync, rename or unlink the gate dies at, the job comes to its one right end."""
+    assert matrix(tmp_path, verdict, DURABLE) >= 8
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("verdict", list(JOBS))
+def test_killed_at_every_write(tmp_path: Path, verdict: str) -> None:
+    """The same at every single write of the store, the vault and the release folder."""
+    assert matrix(tmp_path, verdict, EVERY) >= 30
+
+
+def test_sync_comes_before_rename_before_unlink(tmp_path: Path) -> None:
+    """SIGKILL cannot show a missing fsync, so the order of the system calls is read from the trace."""
+    site = prepared(tmp_path / "site", "allow")
+    done = traced(site, "openat,fsync,fdatasync,rename,renameat2,unlink,unlinkat", "-y")
+    assert done.returncode == 0, done.stderr
+    lines = (site.root / "trace").read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def first(pattern: str, after: int = 0) -> int:
+        for number in range(after, len(lines)):
+            if re.search(pattern, lines[number]):
+                return number
+        raise AssertionError(f"no line {pattern} after {after}:\n" + "\n".join(lines[after:]))
+
+    sealed = first(r"fsync\(.*/vault/q/[0-9A-Z]{26}.*tmp")
+    renamed = first(r"rename.*/?[0-9A-Z]{26}\.tmp.*[0-9A-Z]{26}\.age", sealed)
+    folder = first(r"fsync\(.*/vault/q>", renamed)
+    stored = first(r"f(data)?sync\(.*gate\.db-wal", folder)
+    removed = first(r"unlink.*allow\.txt", stored)
+    first(r"fsync\(.*/外发>|fsync\(.*\\345\\244\\226\\345\\217\\221>", removed)
+    staged = first(r"fsync\(.*\.dlp-", removed)
+    releasing = first(r"f(data)?sync\(.*gate\.db-wal", staged)
+    published = first(r"rename.*\.dlp-.*allow\.txt", releasing)
+    synced = first(r"fsync\(.*(已放行|\\345\\267\\262)", published)
+    settled = first(r"f(data)?sync\(.*gate\.db-wal", synced)
+    first(r"unlink.*[0-9A-Z]{26}\.age", settled)
