@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dlp import wire
+from dlp import child, wire
 from dlp.model import Document, Gap, GapKind, Segment, Slice, Strip, Table
 
 RESULT, SOURCE = 3, 4
@@ -287,6 +287,16 @@ def describe(source: Any, room: Any) -> Document:
         "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
     }
     return Document(media="test/words", segments=(Segment(text=json.dumps(words)),))
+
+
+def late(source: Any, room: Any) -> Document:
+    """Read honestly and tell what was imported and which files were opened only now."""
+    opened: list[str] = []
+    sys.addaudithook(lambda event, words: opened.append(str(words[0])) if event == "open" else None)
+    before = set(sys.modules)
+    read = child._read_kinds(source, room)
+    words = {"modules": sorted(set(sys.modules) - before), "opened": opened, "media": read.media}
+    return Document(media="test/words", segments=(Segment(text=json.dumps(words)),), gaps=read.gaps)
 
 
 # --- taking too much -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
@@ -17,10 +18,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
+import docx
+import openpyxl
 import pytest
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfgen.canvas import Canvas
 
 import dlp
-from dlp import landlock, sandbox, wire
+from dlp import landlock, orders, sandbox
 from dlp.errors import SandboxUnavailable
 from dlp.limits import GRACE_SECONDS, LINGER_SECONDS, Limits
 from dlp.model import Cut, Document, Gap, GapKind, Zone
@@ -125,7 +131,7 @@ def sabotage(box: Sandbox, what: str, content: bytes = b"document") -> Document:
     """Have a child do one of the saboteurs' deeds."""
     fd = memfd(content)
     try:
-        return box._read(fd, wire.Task(what=f"saboteurs.{what}", name="x", size=len(content)))
+        return box._read(fd, orders.Task(what=f"saboteurs.{what}", name="x", size=len(content)))
     finally:
         os.close(fd)
 
@@ -226,6 +232,16 @@ def test_what_the_kernel_says_of_a_child() -> None:
         assert Path(f"/proc/{child}/oom_score_adj").read_text(encoding="ascii").strip() == "1000"
         box.close()
         asleep.result(timeout=10)
+
+
+@pytest.mark.parametrize("kind", ["txt", "csv", "gb18030", "html", "docx", "xlsx", "pdf"])
+def test_children_find_everything_warm(small: Sandbox, kind: str) -> None:
+    """A child imports nothing and opens no file: the user it runs as may not even be able to reach the libraries."""
+    document = sabotage(small, "late", sample(kind))
+    assert document.gaps == ()
+    words = json.loads(document.segments[0].text)
+    assert words["modules"] == []
+    assert words["opened"] == []
 
 
 def test_a_timeout_comes_in_time(small: Sandbox) -> None:
@@ -343,13 +359,13 @@ def test_death_of_the_daemon() -> None:
     """When the daemon is killed, its zygote and every child die with it."""
     program = textwrap.dedent("""
         import os, sys, threading
-        from dlp import wire
+        from dlp import orders, wire
         from dlp.limits import Limits
         from dlp.sandbox import Sandbox
         box = Sandbox(limits=Limits(), extra=(sys.argv[1],))
         box.start()
         fd = os.memfd_create("x")
-        task = wire.Task(what="saboteurs.sleep", name="x", size=0)
+        task = orders.Task(what="saboteurs.sleep", name="x", size=0)
         threading.Thread(target=lambda: box._read(fd, task), daemon=True).start()
         print(box._zygote.pid, flush=True)
         threading.Event().wait()
@@ -424,12 +440,12 @@ def test_a_zygote_that_cannot_load_says_why(tmp_path: Path) -> None:
 
 def test_walls_are_tried_not_assumed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A zygote told to leave the walls open is found out by the trial run of a child."""
-    honest = sandbox._Zygote
+    honest = sandbox.Keeper
 
-    def careless(setup: wire.Setup) -> sandbox._Zygote:
-        return honest(wire.Setup(level="rlimits", limits=setup.limits, uid=setup.uid, gid=setup.gid))
+    def careless(setup: orders.Setup) -> sandbox.Keeper:
+        return honest(orders.Setup(level="rlimits", limits=setup.limits, uid=setup.uid, gid=setup.gid))
 
-    monkeypatch.setattr(sandbox, "_Zygote", careless)
+    monkeypatch.setattr(sandbox, "Keeper", careless)
     with pytest.raises(SandboxUnavailable, match="landlock, seccomp"):
         Sandbox(limits=SMALL).start()
 
@@ -483,7 +499,9 @@ def test_started_by_an_ordinary_user() -> None:
     call = [sys.executable, "-c", program, str(Path(dlp.__file__).resolve().parents[1])]
     if not _reachable(Path(sys.executable).resolve()):
         pytest.skip("this interpreter lies in a folder that other users may not enter")
-    done = subprocess.run(call, user="nobody", check=True, capture_output=True, text=True, cwd="/")
+    done = subprocess.run(
+        call, user=65534, group=65534, extra_groups=[], check=True, capture_output=True, text=True, cwd="/"
+    )
     assert done.stdout.split() == ["inode/x-empty", "True"]
 
 
@@ -500,6 +518,32 @@ def test_cost_per_file(small: Sandbox, record_property: pytest.RecordProperty) -
         os.close(fd)
     record_property("median_ms", median(times))
     assert median(times) < 100  # five times the target: a loaded machine must not fail the suite
+
+
+def sample(kind: str) -> bytes:
+    """Return a small honest file of a kind."""
+    out = io.BytesIO()
+    if kind == "docx":
+        made = docx.Document()
+        made.add_paragraph(SENTENCE)
+        made.save(out)
+    elif kind == "xlsx":
+        book = openpyxl.Workbook()
+        book.active.append(["姓名", "科室", 1.5])
+        book.save(out)
+    elif kind == "pdf":
+        pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+        canvas = Canvas(out)
+        canvas.setFont("STSong-Light", 12)
+        canvas.drawString(72, 720, SENTENCE.strip())
+        canvas.save()
+    elif kind == "html":
+        out.write(f"<!DOCTYPE html><html><body><p>{SENTENCE}</p></body></html>".encode())
+    elif kind == "csv":
+        out.write("姓名,科室\n张三,办公室\n李四,财务科\n".encode() * 5)
+    else:
+        out.write((SENTENCE * 10).encode("gb18030" if kind == "gb18030" else "utf-8"))
+    return out.getvalue()
 
 
 def _reachable(path: Path) -> bool:

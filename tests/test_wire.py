@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlp import wire
+from dlp import orders, wire
 from dlp.limits import FRAME_BYTES, Limits
 from dlp.model import Box, Coverage, Cut, Document, Gap, GapKind, Removed, Segment, Slice, Strip, Table, Zone
 from dlp.wire import End, Fault, Head, Intake, Outlet, Rows, Tag, WireError
@@ -291,15 +291,15 @@ def test_messages_round_trip() -> None:
     """Setup, commands, reports and tasks come out as they went in; one is never taken for another."""
     box = Box(1, 0.0, 0.0, 1.0, 1.0)
     cut = Cut(part=("a",), anchor="x", start=0, end=1, label="█", type="t", boxes=(box,))
-    setup = wire.Setup(level="full", limits=Limits(pages=7), uid=65534, gid=65534)
-    task = wire.Task(what="redact", name="n", size=1, media="text/plain", cuts=(cut,))
-    assert wire.read_setup(wire.pack(setup)) == setup
-    assert wire.read_task(wire.pack(task)) == task
-    for command in (wire.Order(id=1), wire.Kill(id=1)):
-        assert wire.read_command(wire.pack(command)) == command
-    for report in (wire.Ready(pid=1, seconds=0.5), wire.Refusal(what="a"), wire.Exit(id=1, signal=9)):
-        assert wire.read_report(wire.pack(report)) == report
-    for read, message in ((wire.read_command, wire.Exit(id=1)), (wire.read_report, wire.Kill(id=1))):
+    setup = orders.Setup(level="full", limits=Limits(pages=7), uid=65534, gid=65534)
+    task = orders.Task(what="redact", name="n", size=1, media="text/plain", cuts=(cut,))
+    assert orders.read_setup(wire.pack(setup)) == setup
+    assert orders.read_task(wire.pack(task)) == task
+    for command in (orders.Order(id=1), orders.Kill(id=1)):
+        assert orders.read_command(wire.pack(command)) == command
+    for report in (orders.Ready(pid=1, seconds=0.5), orders.Refusal(what="a"), orders.Exit(id=1, signal=9)):
+        assert orders.read_report(wire.pack(report)) == report
+    for read, message in ((orders.read_command, orders.Exit(id=1)), (orders.read_report, orders.Kill(id=1))):
         with pytest.raises(WireError):
             read(wire.pack(message))
 

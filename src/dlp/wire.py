@@ -1,8 +1,8 @@
-"""What crosses the border between the daemon, the zygote and a child.
+"""What comes out of a child: frames.
 
-Results are frames: 4 bytes length of the payload (big endian), 1 byte tag, payload (msgpack, strictly typed; never
+A frame is 4 bytes length of the payload (big endian), 1 byte tag, and the payload (msgpack, strictly typed; never
 pickle). The last frame is an end mark that counts what went before it. Anything short, extra or malformed is a
-`WireError`; the reader keeps running totals, so a flood is cut off while it runs and not after it was stored.
+`WireError`; the taker keeps running totals, so a flood is cut off while it runs and not after it was stored.
 
 The bytes come from a process that may have been taken over by the document it reads: beside the types, `Intake`
 checks that slices lie inside their segments, that strips fit their text, and that clauses for people are short,
@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from dlp.limits import FRAME_BYTES, Limits
-from dlp.model import Coverage, Cut, Document, Frozen, Gap, GapKind, Removed, Segment, Slice, Table, evolve
+from dlp.model import Coverage, Document, Frozen, Gap, GapKind, Removed, Segment, Slice, Table, evolve
 
 T = TypeVar("T")
 
@@ -53,71 +53,7 @@ class WireError(Exception):
         self.fault = fault
 
 
-# --- tasks and orders: daemon -> zygote -> child, and exit reports back ---------------------------------------------
-
-
-class Setup(Frozen, frozen=True, kw_only=True):
-    """First message to the zygote: what every child of it gets. `uid` None means: stay who you are."""
-
-    level: str
-    limits: Limits
-    uid: int | None = None
-    gid: int | None = None
-    extra: tuple[str, ...] = ()
-
-
-class Order(Frozen, frozen=True, kw_only=True, tag="order"):
-    """Start one child; the message carries its descriptors: source, task, result and, for a redaction, output."""
-
-    id: int
-
-
-class Kill(Frozen, frozen=True, kw_only=True, tag="kill"):
-    """End the child of order `id` and everything in its process group."""
-
-    id: int
-
-
-class Ready(Frozen, frozen=True, kw_only=True, tag="ready"):
-    """The zygote is warm: its process id and the seconds of processor time that took."""
-
-    pid: int
-    seconds: float
-
-
-class Refusal(Frozen, frozen=True, kw_only=True, tag="refusal"):
-    """The zygote cannot work; `what` is one word for what is missing, `why` an exception class name or errno name."""
-
-    what: str
-    why: str = ""
-
-
-class Exit(Frozen, frozen=True, kw_only=True, tag="exit"):
-    """The child of order `id` is gone: by `signal` (0: none) or with exit code `code`."""
-
-    id: int
-    code: int = 0
-    signal: int = 0
-
-
-class Task(Frozen, frozen=True, kw_only=True):
-    """What a child is to do with its source: `what` is extract, redact or prove."""
-
-    what: str
-    name: str
-    size: int
-    media: str = ""
-    cuts: tuple[Cut, ...] = ()
-
-
-Command = Order | Kill
-Report = Ready | Refusal | Exit
-
 _encoder = msgspec.msgpack.Encoder()
-_setup = msgspec.msgpack.Decoder(Setup)
-_command: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
-_report: msgspec.msgpack.Decoder[Report] = msgspec.msgpack.Decoder(Report)
-_task = msgspec.msgpack.Decoder(Task)
 
 
 def pack(value: Any) -> bytes:
@@ -128,27 +64,13 @@ def pack(value: Any) -> bytes:
         return _encoder.encode(_mend(msgspec.to_builtins(value, builtin_types=(bytes,))))
 
 
-def read_setup(data: bytes) -> Setup:
-    """Return the first message to a zygote, or WireError."""
-    return _decode(_setup, data)
-
-
-def read_command(data: bytes) -> Command:
-    """Return a message to the zygote, or WireError."""
-    return _decode(_command, data)
-
-
-def read_report(data: bytes) -> Report:
-    """Return a message of the zygote, or WireError."""
-    return _decode(_report, data)
-
-
-def read_task(data: bytes) -> Task:
-    """Return the task of a child, or WireError."""
-    return _decode(_task, data)
-
-
-# --- frames: child -> daemon ---------------------------------------------------------------------------------------
+def decode(decoder: msgspec.msgpack.Decoder[T], payload: bytes) -> T:
+    """Return the value of a payload, strictly typed, or WireError."""
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The message of the decoder quotes what it read; the fault alone crosses.
+        raise WireError(Fault.MALFORMED) from None
 
 
 class Head(Frozen, frozen=True, kw_only=True):
@@ -392,18 +314,18 @@ class Intake:
         take(self, payload)
 
     def _take_head(self, payload: bytes) -> None:
-        self._untrusted_head = _decode(_head, payload)
+        self._untrusted_head = decode(_head, payload)
         if not _MEDIA.fullmatch(self._untrusted_head.media):
             raise WireError(Fault.MALFORMED)
 
     def _take_text(self, payload: bytes) -> None:
-        self._text += _decode(_bytes, payload)
+        self._text += decode(_bytes, payload)
 
     def _take_edges(self, payload: bytes) -> None:
-        self._edges += _decode(_bytes, payload)
+        self._edges += decode(_bytes, payload)
 
     def _take_segments(self, payload: bytes) -> None:
-        untrusted = _decode(_segments, payload)
+        untrusted = decode(_segments, payload)
         if self._text or self._edges:
             untrusted = (self._join(untrusted), *untrusted[1:])
         for segment in untrusted:
@@ -433,7 +355,7 @@ class Intake:
         return segment
 
     def _take_tables(self, payload: bytes) -> None:
-        for rows in _decode(_tables, payload):
+        for rows in decode(_tables, payload):
             self._runs += 1
             self._cells += sum(map(len, rows.table.rows)) + len(rows.table.rows) + 1
             if self._cells > self._limits.cells:
@@ -446,14 +368,14 @@ class Intake:
                 self._rows.clear()
 
     def _take_gaps(self, payload: bytes) -> None:
-        for gap in _decode(_gaps, payload):
+        for gap in decode(_gaps, payload):
             _check_part(gap.part)
             detail = _NOT_PLAIN.sub("?", gap.detail[:DETAIL_CHARS])
             self._untrusted_gaps.append(evolve(gap, detail=detail))
         self._check_count(self._untrusted_gaps)
 
     def _take_coverage(self, payload: bytes) -> None:
-        untrusted = _decode(_coverage, payload)
+        untrusted = decode(_coverage, payload)
         for page in untrusted:
             _check_part(page.part)
             if page.how not in _HOW:
@@ -462,10 +384,10 @@ class Intake:
         self._check_count(self._untrusted_coverage)
 
     def _take_done(self, payload: bytes) -> None:
-        self._untrusted_done = _decode(_done, payload)
+        self._untrusted_done = decode(_done, payload)
 
     def _take_end(self, payload: bytes) -> None:
-        end = _decode(_end, payload)
+        end = decode(_end, payload)
         seen = (self._frames, len(self._untrusted_segments), self._runs, len(self._untrusted_gaps))
         if (end.frames, end.segments, end.tables, end.gaps) != seen:
             raise WireError(Fault.MALFORMED)
@@ -504,14 +426,6 @@ WORDS: dict[Fault, Gap] = {
     Fault.FLOOD: Gap(kind=GapKind.TOO_BIG, detail="the reader gave more than one document may hold"),
 }
 """The gap that stands for each fault."""
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[T], payload: bytes) -> T:
-    try:
-        return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # The message of the decoder quotes what it read; the fault alone crosses.
-        raise WireError(Fault.MALFORMED) from None
 
 
 def _check_part(part: tuple[str, ...]) -> None:

@@ -1,23 +1,19 @@
-"""The reader's side of the sandbox: a warm zygote, and one child of it for each file.
+"""The warm zygote of the sandbox: one child of it for each file.
 
-The zygote has one thread, imports every format once, and never looks at a document. For each order it forks a child,
-which shuts itself in before it reads the first byte of its source: own session and process group, no descriptor but
-its four, hard resource limits, an unprivileged user where we are root, no privileges to gain, Landlock, seccomp.
-The child serves one task and leaves. Whatever it says comes out of one pipe as frames (`wire`).
+The zygote has one thread, imports every format once, and never looks at a document. For each order it forks a child
+(`child`) and reports how it ended.
 
-Started by `sandbox` as `python -I -c ... <folder of the package> <control fd> <pid of the daemon>`.
+Started by `keeper` as `python -I -c ... <folder of the package> <control fd> <pid of the daemon>`.
 """
 
 from __future__ import annotations
 
 import codecs
 import errno
-import fcntl
 import gc
 import importlib
 import importlib.util
 import os
-import resource
 import select
 import signal
 import socket
@@ -25,20 +21,14 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from dlp import formats, landlock, wire
-from dlp.formats.room import Full, Reading, Room, read
-from dlp.limits import GRACE_SECONDS, Limits
-from dlp.model import Document, Gap, GapKind, Removed, Segment, Zone, evolve
-from dlp.sniff import EDGE_BYTES, sniff
-
-RESULT, SOURCE, TASK, OUTPUT = 3, 4, 5, 6  # descriptors of a child; 0, 1 and 2 are /dev/null
-EXIT_CAGE, EXIT_MEMORY, EXIT_BUG, EXIT_RESULT, EXIT_FORK = 71, 72, 73, 74, 75
+from dlp import formats, landlock, orders, wire
+from dlp.child import live
+from dlp.limits import GRACE_SECONDS
 
 _CODECS = (  # noqa: SIM905  names without blanks; a list of quoted ones is three times as long
     "ascii latin-1 cp1252 utf-8 utf-8-sig utf-7 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be gb2312 gbk "
@@ -57,6 +47,7 @@ _LIBRARY = (
     "csv",
     "email.parser",
     "html.entities",
+    "numpy.ma",  # numpy.median imports it at its first call
 )
 
 
@@ -70,7 +61,7 @@ class _Child(NamedTuple):
 class Zygote:
     """Answers orders from one socket by forking; ends when the socket closes, and takes its children along."""
 
-    def __init__(self, control: socket.socket, setup: wire.Setup) -> None:
+    def __init__(self, control: socket.socket, setup: orders.Setup) -> None:
         self._control = control
         self._setup = setup
         self._children: dict[int, _Child] = {}
@@ -82,7 +73,7 @@ class Zygote:
 
     def serve(self) -> None:
         """Fork, kill and bury on request until the daemon is gone."""
-        self._report(wire.Ready(pid=os.getpid(), seconds=time.process_time()))
+        self._report(orders.Ready(pid=os.getpid(), seconds=time.process_time()))
         while True:
             # Idle, it sleeps; with children, it looks once a second whether one has outstayed even the daemon's clock.
             for fd, _ in self._poll.poll(1000 if self._children else None):
@@ -101,8 +92,8 @@ class Zygote:
                 _end(child.pid)
             return False
         try:
-            command = wire.read_command(data)
-            if isinstance(command, wire.Order):
+            command = orders.read_command(data)
+            if isinstance(command, orders.Order):
                 self._start(command.id, fds)
             else:
                 for child in self._children.values():
@@ -118,10 +109,10 @@ class Zygote:
         try:
             pid = os.fork()
         except OSError:
-            self._report(wire.Exit(id=order, code=EXIT_FORK))
+            self._report(orders.Exit(id=order, code=orders.EXIT_FORK))
             return
         if pid == 0:
-            _live(fds, self._setup, self._ruleset, parent, self._extra)
+            live(fds, self._setup, self._ruleset, parent, self._extra)
         until = time.monotonic() + self._setup.limits.wall_seconds + GRACE_SECONDS
         child = _Child(order, pid, os.pidfd_open(pid), until)
         self._children[child.pidfd] = child
@@ -137,7 +128,7 @@ class Zygote:
         self._end_strays()
         exited = gone is not None and gone.si_code == os.CLD_EXITED
         status = gone.si_status if gone is not None else 0
-        self._report(wire.Exit(id=child.order, code=status if exited else 0, signal=0 if exited else status))
+        self._report(orders.Exit(id=child.order, code=status if exited else 0, signal=0 if exited else status))
 
     def _end_strays(self) -> None:
         """Kill adopted grandchildren: only without seccomp can a child fork and leave its group."""
@@ -151,7 +142,7 @@ class Zygote:
                 with suppress(ChildProcessError):
                     os.waitpid(pid, 0)
 
-    def _report(self, report: wire.Report) -> None:
+    def _report(self, report: orders.Report) -> None:
         self._control.send(wire.pack(report))
 
 
@@ -166,7 +157,7 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)
         what = "setup"
         try:
-            setup = wire.read_setup(control.recv(65_536))
+            setup = orders.read_setup(control.recv(65_536))
             what = "limits"
             _settle(setup)
             what = "readers"
@@ -176,7 +167,7 @@ def main() -> None:
             gc.collect()
             gc.freeze()
         except Exception as err:  # noqa: BLE001  a bug and a missing library alike must reach the daemon as a word
-            control.send(wire.pack(wire.Refusal(what=what, why=_why(err))))
+            control.send(wire.pack(orders.Refusal(what=what, why=_why(err))))
             return
         with suppress(ConnectionError):
             zygote.serve()
@@ -194,7 +185,7 @@ def _why(err: Exception) -> str:
     return errno.errorcode.get(err.errno or 0, "OSError") if isinstance(err, OSError) else type(err).__name__
 
 
-def _settle(setup: wire.Setup) -> None:
+def _settle(setup: orders.Setup) -> None:
     """Stand in a folder that is gone (nothing can be made in it) and, as root, in a network that holds nothing."""
     with suppress(OSError):
         empty = tempfile.mkdtemp()
@@ -244,191 +235,3 @@ def _end(pid: int) -> None:
     for kill in (os.killpg, os.kill):
         with suppress(ProcessLookupError, PermissionError):  # not yet leader of a group, or a zombie already
             kill(pid, signal.SIGKILL)
-
-
-# --- the child -----------------------------------------------------------------------------------------------------
-
-
-def _live(fds: list[int], setup: wire.Setup, ruleset: int, parent: int, extra: dict[str, ModuleType]) -> NoReturn:
-    """Be a child: shut in, serve one task, leave. Never returns and never lets an exception out."""
-    code = EXIT_CAGE
-    try:
-        task = _take_in(fds, ruleset)
-        _shut_in(task, setup, parent)
-        code = EXIT_BUG
-        _serve(task, setup.limits, extra)
-        code = 0
-    except MemoryError:
-        code = EXIT_MEMORY
-    except wire.WireError:
-        code = EXIT_RESULT
-    finally:
-        # Without this no exception, not even SystemExit, would keep the child from going on as a second zygote.
-        os._exit(code)
-
-
-_RULESET = 7
-
-
-def _take_in(fds: list[int], ruleset: int) -> wire.Task:
-    """Put the descriptors where they belong, close all others, and return the task."""
-    os.setsid()
-    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # when memory runs out, the reader goes first
-    source, task, result, *output = fds
-    places = {RESULT: result, SOURCE: source, TASK: task}
-    if output:
-        places[OUTPUT] = output[0]
-    if ruleset >= 0:
-        places[_RULESET] = ruleset
-    # First all up and out of the way, then down: putting them in place one by one would overwrite some.
-    high = {place: _lift(fd) for place, fd in places.items()}
-    os.closerange(RESULT, 100)
-    for place, fd in high.items():
-        os.dup2(fd, place, inheritable=False)
-    os.closerange(100, 1 << 20)
-    return wire.read_task(_read_all(TASK))
-
-
-def _lift(fd: int) -> int:
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
-
-
-def _read_all(fd: int) -> bytes:
-    size = os.fstat(fd).st_size
-    data = b""
-    while len(data) < size and (more := os.pread(fd, size - len(data), len(data))):
-        data += more
-    return data
-
-
-def _shut_in(task: wire.Task, setup: wire.Setup, parent: int) -> None:
-    """Give up everything that reading one file does not need. Any failure ends the child before it reads."""
-    _limit(setup.limits, writes=setup.limits.output_bytes if task.what == "redact" else 0)
-    if setup.uid is not None and setup.gid is not None:
-        os.setgroups([])
-        os.setresgid(setup.gid, setup.gid, setup.gid)
-        os.setresuid(setup.uid, setup.uid, setup.uid)
-    landlock.die_with_parent(parent)
-    landlock.give_up_privileges()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    if setup.level == "full":
-        landlock.enter_ruleset(_RULESET)
-        os.close(_RULESET)
-        from dlp import seccomp  # noqa: PLC0415  loaded when warm; level rlimits must work where libseccomp is missing
-
-        seccomp.load(os.getpid())
-
-
-def _limit(limits: Limits, *, writes: int) -> None:
-    for what, soft, hard in (
-        (resource.RLIMIT_CORE, 0, 0),
-        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
-        # At the soft limit SIGXCPU ends the child; should it catch that, SIGKILL follows.
-        (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),
-        (resource.RLIMIT_FSIZE, writes, writes),
-        (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.tasks, limits.tasks),
-        (resource.RLIMIT_STACK, limits.stack_bytes, limits.stack_bytes),
-    ):
-        ceiling = resource.getrlimit(what)[1]
-        if ceiling != resource.RLIM_INFINITY:
-            soft, hard = min(soft, ceiling), min(hard, ceiling)  # noqa: PLW2901  the machine's own limit is lower
-        resource.setrlimit(what, (soft, hard))
-
-
-def _serve(task: wire.Task, limits: Limits, extra: dict[str, ModuleType]) -> None:
-    outlet = wire.Outlet(_write)
-    module, _, name = task.what.partition(".")
-    if task.what == "prove":
-        outlet.send(Document(media="", segments=tuple(Segment(text=hole) for hole in _holes())))
-    elif task.what == "redact":
-        _redact(task, outlet, limits)
-    elif task.what == "extract":
-        outlet.send(_extract(task, limits))
-    else:
-        outlet.send(_guard(getattr(extra[module], name), _source(task), Room(limits)))
-
-
-def _extract(task: wire.Task, limits: Limits) -> Document:
-    """Return everything that the bytes can be taken for, read and put together, and the file name as a segment."""
-    content = Document(media="inode/x-empty")
-    if task.size:
-        content = _guard(_read_kinds, _source(task), Room(limits))
-    name = Segment(text=task.name, zone=Zone.FILE_NAME)
-    return evolve(content, segments=(*content.segments, name))
-
-
-def _read_kinds(source: formats.Source, room: Room) -> Document:
-    """Return all readings of the source in one, the first type that its bytes can be taken for first."""
-    kinds = sniff(source.peek(0, EDGE_BYTES), source.peek(max(0, source.size - EDGE_BYTES), EDGE_BYTES), source)
-    if not kinds:
-        gap = room.gap(GapKind.UNSUPPORTED, "the content is of no known type")
-        return Document(media="application/octet-stream", gaps=(gap,))
-    whole = Reading(room)
-    pages = None
-    for media in kinds:
-        source.seek(0)
-        one = read(media, source, room)
-        pages = one.pages if pages is None else pages
-        whole.take(one)
-    return evolve(whole.document(kinds[0]), pages=pages)
-
-
-def _guard(extract: Callable[[formats.Source, Room], Document], source: formats.Source, room: Room) -> Document:
-    """Return what `extract` reads; whatever it raises becomes a gap that names the class and quotes nothing."""
-    try:
-        return extract(source, room)
-    except Full as full:
-        gap = room.gap(full.kind, full.detail)
-    except MemoryError:
-        gap = room.gap(GapKind.TOO_BIG, "reading it needs more memory than the limit")
-    except (Exception, SystemExit) as err:  # noqa: BLE001  a reader's bug is one document's gap, not everybody's end
-        gap = room.gap(GapKind.CORRUPT, type(err).__name__)
-    return Document(media="", gaps=(gap,))
-
-
-def _redact(task: wire.Task, outlet: wire.Outlet, limits: Limits) -> None:
-    """Write the source without the cuts to the output; what keeps it from being done becomes a gap."""
-    module = formats.FORMATS.get(task.media)
-    redact = getattr(importlib.import_module(module), "redact", None) if module else None
-    if redact is None:
-        detail = f"there is no redaction for {task.media}"
-        outlet.send(Document(media="", gaps=(Gap(kind=GapKind.UNSUPPORTED, detail=detail),)))
-        return
-
-    def write(source: formats.Source, _: Room) -> Document:
-        with open(OUTPUT, "w+b", closefd=False) as out:
-            removed.extend(redact(source, task.cuts, out))
-        return Document(media="")
-
-    removed: list[Removed] = []
-    document = _guard(write, _source(task), Room(limits))
-    if document.gaps:
-        outlet.send(document)
-    else:
-        outlet.done(os.fstat(OUTPUT).st_size, tuple(removed))
-
-
-def _holes() -> list[str]:
-    """Return the names of the walls that do not hold in this child: tried, not assumed."""
-    holes = []
-    with suppress(OSError):
-        os.close(os.open("/", os.O_RDONLY))
-        holes.append("landlock")
-    with suppress(OSError):
-        socket.socket().close()
-        holes.append("seccomp")
-    if 0 in (*os.getresuid(), *os.getresgid(), *os.getgroups()):
-        holes.append("user")
-    return holes
-
-
-def _source(task: wire.Task) -> formats.Source:
-    return formats.Source(SOURCE, name=task.name, size=task.size)
-
-
-def _write(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(RESULT, view) :]

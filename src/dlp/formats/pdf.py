@@ -15,7 +15,7 @@ import numpy as np
 
 from dlp.formats import Source
 from dlp.formats.pdf_lines import Line, build
-from dlp.formats.pdf_pages import Reader, Second, Seen, Unreadable
+from dlp.formats.pdf_pages import Frame, Reader, Second, Seen, Unreadable
 from dlp.formats.pdf_places import Found, Spot, Walk, draws, headers_in_attachments, unlock, weigh
 from dlp.formats.room import Full, Reading, Room
 from dlp.model import Coverage, Document, Gap, GapKind, Segment, Strip, Zone, evolve
@@ -55,7 +55,8 @@ class _Pdf:
         self._gaps: list[Gap] = []
         self._coverage: list[Coverage] = []
         self._pages: int | None = None
-        self._heights: dict[int, tuple[float, float]] = {}
+        self._frames: dict[int, Frame] = {}
+        self._sizes: dict[int, float] = {}
         self._shown: dict[int, str] = {}
         self._known: set[str] = set()
 
@@ -68,7 +69,7 @@ class _Pdf:
     def document(self) -> Document:
         """Return what was read."""
         whole = Reading(self._room)
-        whole.segments = _margins(self._segments, self._heights)
+        whole.segments = _margins(self._segments, self._frames, self._sizes)
         whole.coverage = self._coverage
         for gap in self._gaps:
             whole.note(gap)
@@ -124,7 +125,8 @@ class _Pdf:
                 self.gap(GapKind.CORRUPT, "the page cannot be read", index + 1)
                 self._cover(index + 1, "unread")
                 continue
-            self._heights[index + 1] = (seen.height, _body_size(seen))
+            self._frames[index + 1] = seen.frame
+            self._sizes[index + 1] = _body_size(seen)
             lines = build(seen.glyphs)
             self._keep(lines, index + 1)
             self._judge(seen, index, structure, bool(lines))
@@ -193,9 +195,9 @@ class _Pdf:
         self._room.spend_segments()
         self._room.spend_chars(len(found.text))
         strip = None
-        if page in self._frames:
+        if page is not None and page in self._frames:
             edges = np.zeros(2 * len(found.text), dtype="<f4").tobytes()
-            x0, y0, x1, y1 = self._frames[page].shown(box)
+            x0, y0, x1, y1 = self._frames[page].box(box)
             strip = Strip(page=page, x0=x0, y0=y0, x1=x1, y1=y1, edges=edges)
         self._segments.append(
             Segment(text=found.text, part=self._room.part, anchor=found.place, strip=strip, zone=found.zone)
@@ -289,21 +291,21 @@ def _body_size(seen: Seen) -> float:
     return float(np.median(sizes[seen.glyphs.styles]))
 
 
-def _margins(segments: list[Segment], pages: dict[int, tuple[float, float]]) -> list[Segment]:
+def _margins(segments: list[Segment], frames: dict[int, Frame], sizes: dict[int, float]) -> list[Segment]:
     """Give the zones HEADER and FOOTER to lines in the outer margins that are small or come again on other pages."""
     places: dict[int, Zone] = {}
     counts: dict[str, set[int]] = {}
     for number, segment in enumerate(segments):
         strip = segment.strip
-        if strip is None or segment.zone is not Zone.BODY or strip.vertical or strip.page not in pages:
+        if strip is None or segment.zone is not Zone.BODY or strip.vertical or strip.page not in frames:
             continue
-        height = pages[strip.page][0]
+        height = frames[strip.page].height
         if strip.y1 < MARGIN * height or strip.y0 > (1 - MARGIN) * height:
             places[number] = Zone.HEADER if strip.y1 < MARGIN * height else Zone.FOOTER
             counts.setdefault(_DIGITS.sub("0", segment.text), set()).add(strip.page)
     for number, zone in places.items():
         segment = segments[number]
-        small = segment.strip is not None and segment.strip.size < 0.9 * pages[segment.strip.page][1]
+        small = segment.strip is not None and segment.strip.size < 0.9 * sizes[segment.strip.page]
         if small or len(counts[_DIGITS.sub("0", segment.text)]) > 1:
             segments[number] = evolve(segment, zone=zone)
     return segments

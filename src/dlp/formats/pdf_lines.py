@@ -118,7 +118,7 @@ def build(glyphs: Glyphs) -> list[Line]:
         pieces = _pieces(group)
         blocks.extend(_blocks(pieces))
     blocks.sort(key=lambda block: min(piece.order for piece in block))
-    lines = []
+    lines: list[Line] = []
     for block in blocks:
         for place, piece in enumerate(block):
             line = _line(piece)
@@ -230,7 +230,7 @@ def _gather(group: _Group, down: npt.NDArray[np.bool_]) -> None:
 def is_wide(char: str) -> bool:
     """Return True for Han characters, kana, full-width forms and the like."""
     code = ord(char[0])
-    return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0xF900 <= code <= 0xFAFF or 0xFF00 <= code
+    return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0xF900 <= code <= 0xFAFF or code >= 0xFF00
 
 
 def _pieces(group: _Group) -> list[_Piece]:
@@ -239,7 +239,7 @@ def _pieces(group: _Group) -> list[_Piece]:
     for row, runs in enumerate(_rows(group)):
         layers.extend((row, layer) for layer in _layers(group, runs))
     cuts = _cuts(group, layers)
-    pieces = []
+    pieces: list[_Piece] = []
     for (row, at), where in zip(layers, cuts, strict=True):
         parts = np.split(at, where)
         pieces.extend(_Piece(group, part, row, split=len(parts) > 1) for part in parts if part.size)
@@ -259,7 +259,7 @@ def _runs(group: _Group) -> list[Ints]:
     alike = kinds[1:] == kinds[:-1]
     narrow = np.minimum(width[1:], width[:-1])
     # Boxes of one font may overlap much where the file lies about widths; those of two fonts may not.
-    apart = np.where(alike, (gap >= -0.5 * narrow) | (advance >= 0.25 * em), gap >= -OVERPRINT * narrow)
+    apart = np.where(alike, (gap >= -0.5 * narrow) | (advance >= 0.15 * em), gap >= -OVERPRINT * narrow)
     forward = (gap <= RUN_GAP * em) & apart & (advance >= 0)
     return np.split(np.arange(len(group.at), dtype=np.int64), np.flatnonzero(~(level & forward)) + 1)
 
@@ -300,7 +300,7 @@ def _clashes(group: _Group, at: Ints) -> Ints:
     common = np.minimum(a1[1:], a1[:-1]) - a0[1:]
     width = np.maximum(np.minimum((a1 - a0)[1:], (a1 - a0)[:-1]), 0.1)
     kinds = group.glyphs.styles[group.at[at]]
-    drawn = (np.diff(at) == 1) & (kinds[1:] == kinds[:-1]) & (np.diff(a0 + a1) >= 0.5 * group.em[at][1:])
+    drawn = (np.diff(at) == 1) & (kinds[1:] == kinds[:-1]) & (np.diff(a0 + a1) >= 0.3 * group.em[at][1:])
     return np.flatnonzero((common > OVERPRINT * width) & ~drawn) + 1
 
 
@@ -358,11 +358,11 @@ def _cuts(group: _Group, layers: Sequence[tuple[int, Ints]]) -> list[list[int]]:
         return cuts
     begins, ends = np.array([s[2] for s in spots]), np.array([s[3] for s in spots])
     rows = np.array([layers[s[0]][0] for s in spots])
-    for number, place, begin, end, em, sure in spots:
+    for number, place, begin, end, wide, sure in spots:
         if sure or len(spots) > MANY:
             cuts[number].append(place)
             continue
-        shared = (np.minimum(ends, end) - np.maximum(begins, begin) >= 0.8 * em) & (rows != layers[number][0])
+        shared = (np.minimum(ends, end) - np.maximum(begins, begin) > 0.8 * wide) & (rows != layers[number][0])
         if len(set(rows[shared].tolist())) >= 2 and not _is_spread_word(group, layers[number][1], place):
             cuts[number].append(place)
     return cuts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import io
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pdfplumber
@@ -18,9 +18,12 @@ import pypdfium2.raw as pdfium
 
 from dlp.formats.pdf_lines import Glyphs, Style
 
+LETTER = (0.0, 0.0, 612.0, 792.0)  # what pdfium takes where a page has no usable size
 MAX_COORDINATE = 1e6  # points; whatever lies beyond is set to the edge so that sums stay finite
 TINY = 1.5  # points: text smaller than this is not meant for people
 PASSWORD, SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
+THIN = 0.05  # points: pdfium skips text that is narrower than a fifth of this
+STROKE = 1  # text render mode: outline only
 INVISIBLE = (3, 7)  # text render modes that paint nothing
 TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5  # FPDF_PAGEOBJ_*
 MAX_OBJECTS = 200_000  # page objects looked at for images
@@ -32,7 +35,7 @@ BOXES = 300  # paths of any kind: a form of boxes and rules has fewer
 def _bind(name: str, result: Any, *arguments: Any) -> Any:
     """Return a C function of pdfium that takes addresses as plain integers."""
     address = ctypes.cast(getattr(pdfium, name), ctypes.c_void_p).value
-    return ctypes.PYFUNCTYPE(result, *arguments)(address)
+    return ctypes.PYFUNCTYPE(result, *arguments)(address or 0)
 
 
 _P, _I, _F = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
@@ -64,53 +67,29 @@ _mark_value = _bind(
     "FPDFPageObjMark_GetParamStringValue", _I, _P, ctypes.c_char_p, _P, ctypes.c_ulong, ctypes.POINTER(ctypes.c_ulong)
 )
 _mark_type = _bind("FPDFPageObjMark_GetParamValueType", _I, _P, ctypes.c_char_p)
+_set_mode = _bind("FPDFTextObj_SetTextRenderMode", _I, _P, _I)
+_set_stroke = _bind("FPDFPageObj_SetStrokeWidth", _I, _P, _F)
+_transform = _bind("FPDFPageObj_TransformF", _I, _P, _P)
 _unmark = _bind("FPDFPageObj_RemoveMark", _I, _P, _P)
 _page_box = _bind("FPDF_GetPageBoundingBox", _I, _P, _P)
 
 
-class Seen(NamedTuple):
-    """One page as it was read. Sizes in points as shown (after /Rotate); `odd` and `letters` count characters."""
+class Frame:
+    """Turns page coordinates (origin bottom left, before /Rotate) into those of the page as it is shown.
 
-    glyphs: Glyphs
-    width: float
-    height: float
-    letters: int = 0
-    odd: int = 0
-    objects: int = 0
-    images: int = 0
-    pixels: int = 0
-    covered: float = 0.0
-    """Share of the page under images, 0..1; overlaps count twice."""
-    painted: bool = False
-    """The page has no text, and what it paints is more than empty boxes and rules."""
-    spoken: tuple[str, ...] = ()
-    """ActualText: what the file says in place of the characters it shows."""
-
-
-class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a Gap by its caller
-    """pdfium does not open the document; `locked` tells that a password is the reason."""
-
-    def __init__(self, *, locked: bool) -> None:
-        super().__init__("pdfium does not open this document")
-        self.locked = locked
-
-
-class _Frame:
-    """Turns page coordinates (origin bottom left, before /Rotate) into those of the page as it is shown."""
+    `sides` are left, bottom, right, top of the visible part in points; width and height are as shown.
+    """
 
     __slots__ = ("height", "rotation", "sides", "width")
 
-    def __init__(self, page: int) -> None:
-        sides = (ctypes.c_float * 4)()  # left, top, right, bottom
-        if not _page_box(page, ctypes.addressof(sides)):
-            sides[:] = [0.0, 792.0, 612.0, 0.0]
-        left, top, right, bottom = (float(v) if math.isfinite(v) else 0.0 for v in sides)
+    def __init__(self, sides: tuple[float, float, float, float], rotation: int = 0) -> None:
+        left, bottom, right, top = (v if math.isfinite(v) else 0.0 for v in sides)
         if not (0 < right - left < MAX_COORDINATE and 0 < top - bottom < MAX_COORDINATE):
-            left, top, right, bottom = 0.0, 792.0, 612.0, 0.0
+            left, bottom, right, top = LETTER
         self.sides = left, bottom, right, top
-        self.rotation = (pdfium.FPDFPage_GetRotation(ctypes.cast(page, pdfium.FPDF_PAGE)) % 4) * 90
+        self.rotation = rotation
         size = (right - left, top - bottom)
-        self.width, self.height = size if self.rotation in (0, 180) else size[::-1]
+        self.width, self.height = size if rotation in (0, 180) else size[::-1]
 
     def boxes(self, raw: Any) -> Any:
         """Turn rows of left, bottom, right, top into x0, y0, x1, y1 with the origin top left."""
@@ -137,6 +116,11 @@ class _Frame:
             axis=1,
         )
 
+    def box(self, sides: tuple[float, float, float, float] | None) -> tuple[float, float, float, float]:
+        """Turn left, bottom, right, top into x0, y0, x1, y1; None stands for the whole page."""
+        x0, y0, x1, y1 = self.boxes(np.array([sides or self.sides], dtype=np.float64))[0].tolist()
+        return x0, y0, x1, y1
+
     def angle(self, across: float, up: float) -> int:
         """Turn a direction in page coordinates into degrees clockwise as shown, right angles and 15 degree steps."""
         if not (math.isfinite(across) and math.isfinite(up)) or (across == 0 and up == 0):
@@ -144,21 +128,46 @@ class _Frame:
         degrees = (math.degrees(math.atan2(-up, across)) + self.rotation) % 360
         nearest = round(degrees / 90) * 90
         # A scan that hangs by three degrees is still read line by line.
-        return nearest % 360 if abs(degrees - nearest) <= 4 else round(degrees / 15) * 15 % 360
+        return int(nearest % 360 if abs(degrees - nearest) <= 4 else round(degrees / 15) * 15 % 360)
+
+
+class Seen(NamedTuple):
+    """One page as it was read; `odd` and `letters` count characters."""
+
+    glyphs: Glyphs
+    frame: Frame
+    letters: int = 0
+    odd: int = 0
+    objects: int = 0
+    images: int = 0
+    pixels: int = 0
+    covered: float = 0.0
+    """Share of the page under images, 0..1; overlaps count twice."""
+    painted: bool = False
+    """The page has no text, and what it paints is more than empty boxes and rules."""
+    spoken: tuple[str, ...] = ()
+    """ActualText: what the file says in place of the characters it shows."""
+
+
+class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a Gap by its caller
+    """pdfium does not open the document; `locked` tells that a password is the reason."""
+
+    def __init__(self, *, locked: bool) -> None:
+        super().__init__("pdfium does not open this document")
+        self.locked = locked
 
 
 class Reader:
     """An open document. The bytes must stay alive as long as this does; use as a context manager."""
 
     def __init__(self, raw: bytes) -> None:
-        pdfium.FPDF_LoadMemDocument64.argtypes  # noqa: B018  fails early where the binding has another shape
         self._raw = raw
         self._document = pdfium.FPDF_LoadMemDocument64(raw, len(raw), None)
         if not self._document:
             raise Unreadable(locked=pdfium.FPDF_GetLastError() in (PASSWORD, SECURITY))
         self.pages = max(0, int(pdfium.FPDF_GetPageCount(self._document)))
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -185,21 +194,20 @@ class Reader:
 
 
 def _read(page: int) -> Seen | None:
-    frame = _Frame(page)
+    frame = _frame(page)
     survey = _Survey(frame)
     survey.walk(page)
     handle = pdfium.FPDFText_LoadPage(ctypes.cast(page, pdfium.FPDF_PAGE))
     if not handle:
         return None
     try:
-        glyphs, letters, odd = _characters(ctypes.cast(handle, ctypes.c_void_p).value or 0, frame)
+        glyphs, letters, odd = _characters(ctypes.cast(handle, ctypes.c_void_p).value or 0, frame, survey.thin)
     finally:
         pdfium.FPDFText_ClosePage(handle)
     text = any(not char.isspace() for char in glyphs.text)
     return Seen(
         glyphs=glyphs,
-        width=frame.width,
-        height=frame.height,
+        frame=frame,
         letters=letters,
         odd=odd,
         objects=survey.objects,
@@ -211,7 +219,16 @@ def _read(page: int) -> Seen | None:
     )
 
 
-def _characters(page: int, frame: _Frame) -> tuple[Glyphs, int, int]:
+def _frame(page: int) -> Frame:
+    sides = (ctypes.c_float * 4)()  # FS_RECTF: left, top, right, bottom
+    if not _page_box(page, ctypes.addressof(sides)):
+        return Frame(LETTER)
+    left, top, right, bottom = sides
+    turn = pdfium.FPDFPage_GetRotation(ctypes.cast(page, pdfium.FPDF_PAGE)) % 4
+    return Frame((left, bottom, right, top), turn * 90)
+
+
+def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, int, int]:
     """Read every drawn character; those that pdfium made up (its blanks and line ends) are left out."""
     count = max(0, int(pdfium.FPDFText_CountChars(ctypes.cast(page, pdfium.FPDF_TEXTPAGE))))
     objects = [_object(page, i) for i in range(count)]
@@ -221,8 +238,8 @@ def _characters(page: int, frame: _Frame) -> tuple[Glyphs, int, int]:
     for i in range(count):
         if objects[i]:
             _loose(page, i, base + 16 * i)
-    raw = np.frombuffer(room, dtype=np.float32)[: 4 * count].reshape(-1, 4).astype(np.float64)
-    styles = _Styles(page, frame)
+    raw = np.frombuffer(memoryview(room), dtype=np.float32)[: 4 * count].reshape(-1, 4).astype(np.float64)
+    styles = _Styles(page, frame, thin)
     text: list[str] = []
     at: list[int] = []
     kinds: list[int] = []
@@ -271,7 +288,7 @@ def _mend(page: int, places: Any, raw: Any) -> None:
             raw[i] = (min(raw[i, 0], left), min(raw[i, 1], bottom), max(raw[i, 2], right), max(raw[i, 3], top))
 
 
-def _hide_outside(glyphs: Glyphs, frame: _Frame) -> None:
+def _hide_outside(glyphs: Glyphs, frame: Frame) -> None:
     """Mark what lies outside the visible part of the page as hidden."""
     if not glyphs.text:
         return
@@ -308,7 +325,8 @@ def _trust(text: list[str], unmapped: Any) -> tuple[int, int]:
 class _Styles:
     """Style of each text object, asked once an object; equal styles share one number."""
 
-    def __init__(self, page: int, frame: _Frame) -> None:
+    def __init__(self, page: int, frame: Frame, thin: dict[int, int]) -> None:
+        self._thin = thin
         self.kinds: list[Style] = []
         self._page = page
         self._frame = frame
@@ -337,9 +355,9 @@ class _Styles:
         sign = -1 if nominal < 0 else 1
         size = abs(nominal) * math.hypot(six[2], six[3])
         size = round(size, 2) if math.isfinite(size) and size < MAX_COORDINATE else 0.0
-        mode = _mode(thing)
+        mode = self._thin[thing] if thing in self._thin else _mode(thing)
         base = ctypes.addressof(self._four)
-        ask = _stroke if mode == 1 else _fill
+        ask = _stroke if mode == STROKE else _fill
         colour, alpha = "", 255
         if ask(self._page, place, base, base + 4, base + 8, base + 12):
             red, green, blue, alpha = self._four
@@ -359,7 +377,7 @@ class _Styles:
         return self._faces[font]
 
 
-def _shows(page: int, frame: _Frame) -> bool:
+def _shows(page: int, frame: Frame) -> bool:
     """Render a page small and return whether anything can be seen on it."""
     scale = min(1.0, 800 / max(frame.width, frame.height))
     wide, high = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
@@ -369,7 +387,7 @@ def _shows(page: int, frame: _Frame) -> bool:
     try:
         pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, wide, high, 0xFFFFFFFF)
         handle = ctypes.cast(page, pdfium.FPDF_PAGE)
-        pdfium.FPDF_RenderPageBitmap(bitmap, handle, 0, 0, wide, high, 0, pdfium.FPDF_NO_CATCH)
+        pdfium.FPDF_RenderPageBitmap(bitmap, handle, 0, 0, wide, high, 0, pdfium.FPDF_ANNOT)
         stride = pdfium.FPDFBitmap_GetStride(bitmap)
         raw = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * high)
     finally:
@@ -381,10 +399,12 @@ def _shows(page: int, frame: _Frame) -> bool:
 class _Survey:
     """What lies on a page besides text: images, outlines, and marks that speak in place of the text."""
 
-    def __init__(self, frame: _Frame) -> None:
+    def __init__(self, frame: Frame) -> None:
         self.objects = self.images = self.pixels = self.shapes = self.paths = self.other = 0
         self.covered = 0.0
         self.spoken: list[str] = []
+        self.thin: dict[int, int] = {}
+        """Text objects that pdfium would have skipped, with the render mode they had."""
         self._frame = frame
         self._four = (ctypes.c_float * 4)()
 
@@ -409,6 +429,7 @@ class _Survey:
             self.other += 1
             if _marks(thing) > 0:
                 self._listen(thing)
+            self._widen(thing)
         elif kind == IMAGE:
             self._measure(thing, turn)
         elif kind == PATH:
@@ -442,6 +463,21 @@ class _Survey:
                 if not self.spoken or self.spoken[-1] != said:
                     self.spoken.append(said)
             _unmark(thing, mark)
+
+    def _widen(self, thing: int) -> None:
+        """Give a text object without any width the width of a stroke.
+
+        pdfium skips text objects that measure nothing across, and a single glyph of a font that is not on this
+        machine measures nothing: 姓 drawn by itself would be lost. A stroked one is measured with its stroke.
+        """
+        base = ctypes.addressof(self._four)
+        if _bounds(thing, base, base + 4, base + 8, base + 12) and abs(self._four[2] - self._four[0]) >= THIN:
+            return
+        self.thin[thing] = _mode(thing)
+        unit = (ctypes.c_float * 6)(1, 0, 0, 1, 0, 0)
+        _set_mode(thing, STROKE)
+        _set_stroke(thing, 1.0)
+        _transform(thing, ctypes.addressof(unit))
 
     def _measure(self, thing: int, turn: tuple[float, ...]) -> None:
         self.images += 1
@@ -487,7 +523,7 @@ class Second:
             self._document.close()
             raise
 
-    def __enter__(self) -> Second:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -527,8 +563,7 @@ def _second(page: Any) -> Seen:
     area = sum(max(0.0, i["x1"] - i["x0"]) * max(0.0, i["bottom"] - i["top"]) for i in images)
     return Seen(
         glyphs=glyphs,
-        width=width,
-        height=height,
+        frame=Frame((0.0, 0.0, width, height)),
         letters=letters,
         odd=odd,
         objects=len(text) + len(images),
@@ -538,4 +573,4 @@ def _second(page: Any) -> Seen:
     )
 
 
-_CONTROLS = {code: 0xFFFD for code in (*range(9), 11, 12, *range(14, 32))}
+_CONTROLS = dict.fromkeys((*range(9), 11, 12, *range(14, 32)), 65533)

@@ -26,31 +26,90 @@ STREAM_BYTES = 256 << 20  # what one stream may expand to
 CHUNK = 1 << 20
 
 _SILENT = frozenset(
-    "/ID /Lang /DA /M /CreationDate /ModDate /NM /CheckSum /Panose /CharSet /FontFamily /Registry /Ordering /Cert "
-    "/ByteRange /W /W2 /Widths /Differences /Rect /QuadPoints /InkList /Vertices /BBox /Matrix /MediaBox /CropBox "
-    "/Index /ColorSpace /CS /Lookup /Filter /DecodeParms /O /U /OE /UE /Perms /Function /Decode /Domain /Range "
-    "/DestOutputProfile /LastModified /IDTree /Background /Coords /Parent /Kids /K".split()
+    [
+        "/ID",
+        "/Lang",
+        "/DA",
+        "/M",
+        "/CreationDate",
+        "/ModDate",
+        "/NM",
+        "/CheckSum",
+        "/Panose",
+        "/CharSet",
+        "/FontFamily",
+        "/Registry",
+        "/Ordering",
+        "/Cert",
+        "/ByteRange",
+        "/W",
+        "/W2",
+        "/Widths",
+        "/Differences",
+        "/Rect",
+        "/QuadPoints",
+        "/InkList",
+        "/Vertices",
+        "/BBox",
+        "/Matrix",
+        "/MediaBox",
+        "/CropBox",
+        "/Index",
+        "/ColorSpace",
+        "/CS",
+        "/Lookup",
+        "/Filter",
+        "/DecodeParms",
+        "/O",
+        "/U",
+        "/OE",
+        "/UE",
+        "/Perms",
+        "/Function",
+        "/Decode",
+        "/Domain",
+        "/Range",
+        "/DestOutputProfile",
+        "/LastModified",
+        "/IDTree",
+        "/Background",
+        "/Coords",
+        "/Parent",
+        "/Kids",
+        "/K",
+    ]
 )
 """Keys whose strings are numbers, keys, dates or binary, and whose values hold no others."""
 _FONTS = frozenset(("/Font", "/FontDescriptor", "/Encoding", "/CMap", "/XRef", "/ObjStm", "/Halftone"))
 _NOTES = frozenset(
-    "/Text /FreeText /Line /Square /Circle /Polygon /PolyLine /Highlight /Underline /Squiggly /StrikeOut /Stamp "
-    "/Caret /Ink /Popup /FileAttachment /Redact /Watermark".split()
+    [
+        "/Text",
+        "/FreeText",
+        "/Line",
+        "/Square",
+        "/Circle",
+        "/Polygon",
+        "/PolyLine",
+        "/Highlight",
+        "/Underline",
+        "/Squiggly",
+        "/StrikeOut",
+        "/Stamp",
+        "/Caret",
+        "/Ink",
+        "/Popup",
+        "/FileAttachment",
+        "/Redact",
+        "/Watermark",
+    ]
 )
 _MEDIA = frozenset(("/Screen", "/Movie", "/Sound", "/RichMedia", "/3D", "/Rendition"))
-_SPOKEN = frozenset("/JS /JavaScript /URI /Alt /ActualText /E /TU /DV /V /Opt /RV /XFA".split())
+_SPOKEN = frozenset(
+    ["/JS", "/JavaScript", "/URI", "/Alt", "/ActualText", "/E", "/TU", "/DV", "/V", "/Opt", "/RV", "/XFA"]
+)
 _DATE = re.compile(r"D:\d{4}[\d+\-'Z]*")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.*:@-]{0,60}")
 _TAG = re.compile(r"<[^<>]*>")
-
-
-class Found(NamedTuple):
-    """One stretch of text outside the pages; `place` is the key beside it."""
-
-    text: str
-    zone: Zone
-    place: str
-    spot: Spot = NOWHERE
 
 
 class Spot(NamedTuple):
@@ -61,6 +120,15 @@ class Spot(NamedTuple):
 
 
 NOWHERE = Spot()
+
+
+class Found(NamedTuple):
+    """One stretch of text outside the pages; `place` is the key beside it."""
+
+    text: str
+    zone: Zone
+    place: str
+    spot: Spot = NOWHERE
 
 
 class Trouble(NamedTuple):

@@ -254,7 +254,7 @@ class Ground:
             if end <= 0:
                 return ""
             start, stop = self.line(end - 1)
-            text = self.text[start : min(stop, start + 40)].strip()
+            text: str = self.text[start : min(stop, start + 40)].strip()
             if text:
                 return text
             end = start
@@ -264,7 +264,7 @@ class Ground:
         place = bisect_right(self._breaks, max(offset - 1, 0))
         for number in range(place, min(place + 4, len(self._breaks))):
             start, stop = self.line(self._breaks[number])
-            text = self.text[start : min(stop, start + 40)].strip()
+            text: str = self.text[start : min(stop, start + 40)].strip()
             if text:
                 return text
         return ""

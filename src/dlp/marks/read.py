@@ -103,8 +103,7 @@ def _worded(ground: Ground, start: int, end: int, level: Level, *, is_noun: bool
         return Sign(start, end, "label_value", level, Regime.STATE, stated, 5, ("label",), labelled=True)
     if _is_ticked(text, start, end):
         return Sign(start, end, "ticked", level, Regime.STATE, stated, 5, ("ticked",), labelled=True)
-    suffix = signs.SUFFIX.match(text, end, min(ground.line(end - 1)[1], end + 4))
-    last = suffix.end() if suffix else end
+    last = _suffix(text, end, ground.line(end - 1)[1])
     points, why = (-4, ("noun",)) if is_noun else (0, ())
     stand = ground.stand(start, last)
     prefix = stand.bracketed and stand.left == Side.EDGE and stand.right < Side.WIDE
@@ -132,34 +131,44 @@ def _owned(ground: Ground, start: int, end: int, owner: str) -> Sign:
     if owner == "工作":
         office = signs.OFFICE.search(text, max(low, first - 2), first)
         begin = office.start() if office else first
-        return _with_term(ground, begin, end, "work_secret", Level.SENSITIVE, Regime.WORK)
+        return _with_term(ground, Sign(begin, end, "work_secret", Level.SENSITIVE, Regime.WORK), graded=False)
     graded = signs.GRADED.search(text, max(low, first - 2), first)
     if graded:
         level = Level.CONFIDENTIAL if graded[0] == "核心" else Level.SECRET
         first = graded.start()
     elif owner != "公司":
         level = Level.SENSITIVE
-    return _with_term(ground, first, end, "business_secret", level, Regime.COMMERCIAL, graded=bool(graded))
+    return _with_term(ground, Sign(first, end, "business_secret", level, Regime.COMMERCIAL), graded=bool(graded))
 
 
-def _with_term(
-    ground: Ground, start: int, end: int, family: str, level: Level, regime: Regime, *, graded: bool = False
-) -> Sign:
-    """Read what follows an owned secret: a star (improper there), a term, both or neither."""
-    text = ground.text
-    bound = min(ground.line(end - 1)[1], end + 32)
-    points, why, stated, star, last = 0, "", None, False, end
-    found = signs.TERMED.match(text, end, bound)
+def _with_term(ground: Ground, base: Sign, *, graded: bool) -> Sign:
+    """Read what follows an owned secret: a star (improper there), a term, a caution, or nothing.
+
+    A term that touches an ungraded word is prose (商业秘密3年内不得…) and does not count.
+    """
+    text, last = ground.text, base.end
+    bound = min(ground.line(last - 1)[1], last + 32)
+    points, why, stated, star = 0, "", None, False
+    found = signs.TERMED.match(text, last, bound)
     if found and (found[1] or graded) and (found[1].strip() or term.is_plain(found[2])):
         points, why, last = 5, "term", found.end()
         star, stated = signs.STAR in found[1], term.normalize(found[2])
-    elif text[end : min(bound, end + 4)].lstrip()[:1] == signs.STAR:
-        points, why, last, star = 5, "star", text.index(signs.STAR, end) + 1, True
+    elif text[last : min(bound, last + 4)].lstrip()[:1] == signs.STAR:
+        points, why, last, star = 5, "star", text.index(signs.STAR, last) + 1, True
     reasons = (why,) if why else ()
     caution = signs.CAUTIONED.match(text, last, bound)
     if caution:
         points, reasons, last = points + 2, (*reasons, "caution"), caution.end()
-    return Sign(start, last, family, level, regime, stated, points, reasons, starred=bool(why), misused=star)
+    elif not why:
+        last = _suffix(text, last, bound)
+    return base._replace(end=last, term=stated, points=points, why=reasons, starred=bool(why), misused=star)
+
+
+def _suffix(text: str, end: int, bound: int) -> int:
+    """Return where 级, 件, 文件, 资料 or 材料 ends, when no further word follows on the line."""
+    found = signs.SUFFIX.match(text, end, min(bound, end + 4))
+    last = found.end() if found else end
+    return end if last < bound and "一" <= text[last] <= "龥" else last
 
 
 def _commercial(ground: Ground) -> Iterator[Sign]:
@@ -168,9 +177,8 @@ def _commercial(ground: Ground) -> Iterator[Sign]:
         grade = found[0][:2]
         level = {"核心": Level.CONFIDENTIAL, "普通": Level.SECRET}.get(grade, Level.SENSITIVE)
         graded = grade != "商密"
-        sign = _with_term(
-            ground, found.start(), found.end(), "business_secret", level, Regime.COMMERCIAL, graded=graded
-        )
+        base = Sign(*found.span(), "business_secret", level, Regime.COMMERCIAL)
+        sign = _with_term(ground, base, graded=graded)
         yield sign if graded else sign._replace(word=(found.start(), found.start() + 2))
 
 
@@ -197,7 +205,7 @@ def _internal(ground: Ground) -> Iterator[Sign]:
 def _telegram(ground: Ground) -> Iterator[Sign]:
     """Yield telegram heads and fields. Cipher telegrams count as 机密 at least, clear ones as sensitive."""
     fields = {m[0]: m.span() for m in _first(signs.TELEGRAM_FIELD.finditer(ground.text))}
-    heads = [m for m in _first(signs.TELEGRAM_HEAD.finditer(ground.text))]
+    heads = list(_first(signs.TELEGRAM_HEAD.finditer(ground.text)))
     together = len(fields) + len({m[0] for m in heads}) > 1
     for found in heads:
         head = _is_head(ground, *found.span())
@@ -228,7 +236,7 @@ def _is_head(ground: Ground, start: int, end: int) -> bool:
         return False
     low = ground.line(start)[0]
     sender = ground.text[low:start] if start - low <= 24 else ","
-    return not any(c in sender for c in "、,;。:《“\"的和")
+    return not any(c in sender for c in '、,;。:《“"的和')
 
 
 def _english(ground: Ground) -> Iterator[Sign]:
@@ -257,7 +265,15 @@ def _english(ground: Ground) -> Iterator[Sign]:
         elif points == 0 and not (stand.free or stand.bracketed):
             continue
         yield Sign(
-            start, end, "english", level, Regime.FOREIGN, None, points, (why,) if why else (), labelled=label or points >= 5
+            start,
+            end,
+            "english",
+            level,
+            Regime.FOREIGN,
+            None,
+            points,
+            (why,) if why else (),
+            labelled=label or points >= 5,
         )
 
 
@@ -279,6 +295,4 @@ def _special(ground: Ground) -> Iterator[Sign]:
 def _labelled(ground: Ground) -> Iterator[Sign]:
     """Yield labels whose value is below the three levels: 密级：内部."""
     for found in signs.LABELLED.finditer(ground.text):
-        yield Sign(
-            *found.span(1), "label_value", Level.SENSITIVE, Regime.WORK, None, 5, ("label",), labelled=True
-        )
+        yield Sign(*found.span(1), "label_value", Level.SENSITIVE, Regime.WORK, None, 5, ("label",), labelled=True)

@@ -29,17 +29,16 @@ LEVEL = re.compile("[绝絕絶机機秘祕]\n?密")
 """The three levels; one line break inside, as in a stamp or a text box set upright."""
 
 STARRED = re.compile(f"级? {{0,4}}([{STAR}{re.escape(SMUDGED)}]) {{0,4}}({TERM})?")
-EXAM = re.compile(
-    f"级? {{0,4}}([{STAR}{re.escape(SMUDGED)}])? {{0,4}}"
-    "(启用前|考试(?:结束|开始)前|开考前|使用前)"
-)
+EXAM = re.compile(f"级? {{0,4}}([{STAR}{re.escape(SMUDGED)}])? {{0,4}}(启用前|考试(?:结束|开始)前|开考前|使用前)")
 SUFFIX = re.compile("级?(?:文件|资料|材料|件)?")
 LABEL = re.compile(
     "(?:密级程度|密级|密别|密等(?:及解密条件或保密期限)?|(?:秘密|保密|机密|涉密|安全)等级|"
     "[Cc]lassification|CLASSIFICATION|SecurityLevel|Security Level|Sensitivity)"
     r"(?:\([^()]{0,12}\))? {0,4}[:|=\t] {0,4}[\[【(\"“]? {0,2}$"
 )
-LABEL_CELL = re.compile(r"(?:密级程度|密级|密别|(?:秘密|保密|机密|涉密)等级)(?:\([^()]{0,12}\))? {0,4}[:|]? {0,4}[\n\t] {0,4}$")
+LABEL_CELL = re.compile(
+    r"(?:密级程度|密级|密别|(?:秘密|保密|机密|涉密)等级)(?:\([^()]{0,12}\))? {0,4}[:|]? {0,4}[\n\t] {0,4}$"
+)
 """A label in its own cell; the value is the next cell."""
 TERM_AHEAD = re.compile(f"[^:]{{0,12}}保密期限 {{0,4}}[:|\t] {{0,4}}({TERM})")
 OWNED = re.compile("(?:商业|企业|公司|技术|工作|国家|军事|个人)$")
@@ -51,10 +50,12 @@ JOINED_AFTER = re.compile(
     "(?:绝密|机密|秘密|内部|非密|公开|无|敏感|商业秘密|工作秘密|个人隐私|一般)"
 )
 JOINED_BEFORE = re.compile(
-    "(?:绝密|机密|秘密|内部|公开|非密|敏感)级?(?:[”\")])?(?:[、/,|]|或者?|和|与|及|以及) {0,2}[“\"(]?(?:国家|商业|工作)?$"
+    '(?:绝密|机密|秘密|内部|公开|非密|敏感)级?(?:[”")])?(?:[、/,|]|或者?|和|与|及|以及) {0,2}[“"(]?(?:国家|商业|工作)?$'
 )
 NEGATED = re.compile("(?:非|不|无|未|已解密|不含|假)[^、。;:,\n]{0,3}$")
-TEMPLATE = re.compile("(?:例如|比如|譬如|如|样式|示例|标注为?|标明为?|形式为?|形式是|字样|格式为?)[^。;\n]{0,3}[:“\"「『《(]{0,2} {0,2}$")
+TEMPLATE = re.compile(
+    '(?:例如|比如|譬如|如|样式|示例|标注为?|标明为?|形式为?|形式是|字样|格式为?)[^。;\n]{0,3}[:“"「『《(]{0,2} {0,2}$'
+)
 PROSE_BEFORE = re.compile(
     "(?:的|须|应|应当|不得|分为|划为|泄露|保守|涉及|属于|定为|确定为|列为|[是为和及与或将把对]|标有|借阅|严守|窃取)$"
 )
@@ -63,7 +64,9 @@ RULES_TITLE = re.compile("制度|办法|规定|条例|细则|规范|守则|须�
 ARTICLE = re.compile("第[一二三四五六七八九十百0-9]{1,5}条")
 COPY_NUMBER = re.compile(r"(?:No\.?|№|份号:?)? {0,4}[0-9]{6}")
 URGENCY = re.compile("特 {0,2}急|加 {0,2}急|特提|平急|急件|最速件|速件")
-DECLASSIFIED = re.compile("已解密|予以解密|解除密级|密级变更|原密级|(?:变更|降|调整)为 {0,2}(?:绝密|机密|秘密|非密|公开)")
+DECLASSIFIED = re.compile(
+    "已解密|予以解密|解除密级|密级变更|原密级|(?:变更|降|调整)为 {0,2}(?:绝密|机密|秘密|非密|公开)"
+)
 
 CAUTION = "(?:注意保[存管密]|不得外[传泄]|严禁外传|请勿外传|妥善保管)"
 CAUTIONED = re.compile(f" {{0,4}}[,;]? {{0,4}}{CAUTION}")

@@ -52,6 +52,8 @@ def run(
     `report` hears of every settled job, `ready` once files are taken. SIGHUP reads the configuration at `reread`
     again: a bad one is refused and the last good one stays. Returns the exit code 0.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a writer came while a watcher asked for a lease: not our matter
     state = Path(config.store.path).parent
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with SqliteStore.hold_exclusive(Path(config.store.path)):
@@ -84,7 +86,6 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
         vault=open_vault(config),
         store=store,
         sources=folder_sources(config, key),
-        key=key,
     )
     _check_objects(line, store)
     store.note(

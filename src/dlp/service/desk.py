@@ -114,7 +114,6 @@ class _reviewing:  # noqa: N801  used as a function
             vault=open_vault(config),
             store=self._store,
             sources=folder_sources(config, key),
-            key=key,
         )
 
     def __exit__(self, *_: object) -> None:

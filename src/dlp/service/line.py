@@ -39,14 +39,12 @@ class Line:
         vault: Vault,
         store: SqliteStore,
         sources: Mapping[str, Source],
-        key: bytes,
     ) -> None:
         self.config = config
         self.kit = kit
         self.vault = vault
         self.store = store
         self.sources = sources
-        self._key = key
 
     def submit(self, found: Found) -> Outcome | None:
         """Take, inspect and settle one found file; None when it vanished or changed before it was sealed.
@@ -255,7 +253,7 @@ class Line:
     def _tell(self, job: Job, source: Source, seen: Inspection, action: Action, note: Say | None) -> None:
         text = receipt.write(seen, action, note, self.config.site)
         try:
-            source.tell(self._found(job.item).key, job.item.name, text, self._key, job.id)
+            source.tell(self._found(job.item).key, job.item.name, text, job.id)
         except (OSError, DlpError) as err:
             # The verdict stands without its receipt: the job is held, listed and audited.
             why = err.say.en if isinstance(err, DlpError) else err.__class__.__name__

@@ -34,6 +34,7 @@ SHORT = 8
 DOUBTFUL = 0.6  # the best reading below this is no text that anybody wrote
 BINARY = re.compile("[\0-\x08\x0e-\x19\x1c-\x1f]")  # Ctrl-Z and ESC stand in honest texts (DOS, terminal logs)
 _BINARY_BYTES = re.compile(rb"[\0-\x08\x0e-\x19\x1c-\x1f]")
+_WIDE = re.compile("[\u0800-\uffff\U00010000-\U0010ffff]")
 _EIGHT_BIT = ("gb18030", "cp950")
 
 
@@ -53,7 +54,7 @@ def readings(data: bytes, *, whole: bool = True) -> tuple[Text, ...]:
     """
     found = [text for text in _candidates(data, whole=whole) if not BINARY.search(text.text)]
     found.sort(key=lambda text: -text.score)
-    return tuple(_unlike(found))
+    return tuple(_unlike([text for text in found if text is found[0] or text.score >= PLAUSIBLE_SHORT]))
 
 
 def is_text(head: bytes) -> bool:
@@ -88,6 +89,8 @@ def _by_bytes(body: bytes, bom: bytes, *, marked: bool, whole: bool) -> Iterator
             return
     for encoding in _EIGHT_BIT:
         text = decode(body, encoding, whole=whole)
+        if text is None and encoding == "cp950":
+            text = decode(body, encoding := "big5hkscs", whole=whole)
         if text is None:
             continue
         score, count = _everyday(text, encoding)
@@ -97,8 +100,7 @@ def _by_bytes(body: bytes, bom: bytes, *, marked: bool, whole: bool) -> Iterator
 
 def _sure(text: str) -> float:
     """Return how sure UTF-8 is. Three bytes that fit are no accident; a few pairs may well be GB 18030."""
-    wide = sum(1 for c in text[:65_536] if c > "\u07ff")
-    return CERTAIN / 2 if wide or len(text.encode("utf-8")) - len(text) > SHORT else 0.9
+    return CERTAIN / 2 if _WIDE.search(text) or len(text.encode("utf-8")) - len(text) > SHORT else 0.9
 
 
 def _by_pairs(body: bytes, bom: bytes, *, marked: bool, whole: bool) -> Iterator[Text]:
@@ -148,7 +150,7 @@ def table(encoding: str) -> npt.NDArray[np.bool_]:
     for single in "·×÷±§°¥￥　★☆●○◎■□▲△→←↑↓√≤≥≠∶…——‖㎡℃‰№€":
         usual[ord(single)] = True
     leads = [(range(0xA4, 0xC7), "big5")]
-    if encoding != "cp950":
+    if encoding == "gb18030":
         leads.append((range(0xB0, 0xD8), "gb2312"))
     for rows, name in leads:
         for lead in rows:

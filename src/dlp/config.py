@@ -1,0 +1,323 @@
+"""The configuration of one site: typed, with defaults that run, every fault reported at once with key and line.
+
+Paths in a file are relative to that file. Without a file the embedded defaults hold, relative to the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from dlp import located
+from dlp.errors import ConfigError, Problem
+from dlp.limits import Limits
+from dlp.model import Frozen, Say, evolve
+from dlp.policy import Clause, Policy
+
+Qualification = Literal["无", "乙级", "甲级"]
+Watcher = Literal["auto", "inotify", "poll"]
+SandboxLevel = Literal["full", "rlimits"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class Site(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The unit that runs this gate."""
+
+    unit: str = "（未填写单位名称）"
+    qualification: Qualification = "无"
+    """国家秘密载体印制资质; a unit without one refuses every state-secret job (实施条例 2024-09-01 第二十七条)."""
+    province: str = ""
+    language: Literal["zh", "en"] = "zh"
+
+
+class Folder(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One outgoing folder: where files are put, and where cleared ones are released."""
+
+    name: str
+    watch: Path
+    release: Path
+    owner: str = ""
+    target: str = ""
+    settle_seconds: Positive = 1.0
+    watcher: Watcher = "auto"
+    poll_seconds: Positive = 1.0
+    sweep_seconds: Positive = 30.0
+
+
+class Packs(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where rule packs are; none named means the shipped ones."""
+
+    folders: tuple[Path, ...] = ()
+    disabled: tuple[str, ...] = ()
+
+
+class SandboxSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How hostile files are contained."""
+
+    level: SandboxLevel = "full"
+    user: str = "nobody"
+    children: Annotated[int, Meta(ge=0, le=64)] = 0
+    """Files read at once; 0 means one for each processor."""
+
+
+class VaultSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where sealed copies and keys are."""
+
+    folder: Path = Path("quarantine")
+    identity: Path = Path("quarantine/identity.age-key")
+    work_key: Path = Path("quarantine/work.age-key")
+    block_retention_days: Annotated[int, Meta(ge=0)] = 30
+    """How long the sealed copy of a blocked file stays as evidence; 0 keeps none."""
+
+
+class StoreSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the books are."""
+
+    path: Path = Path("state/gate.db")
+
+
+class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much the gate says on standard error; never content."""
+
+    level: LogLevel = "info"
+
+
+DEFAULT_FOLDERS = (Folder(name="外发", watch=Path("demo/外发"), release=Path("demo/已放行")),)
+
+
+class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything a gate needs to know."""
+
+    site: Site = Site()
+    folders: tuple[Folder, ...] = DEFAULT_FOLDERS
+    packs: Packs = Packs()
+    policy: Policy = Policy()
+    limits: Limits = Limits()
+    sandbox: SandboxSpec = SandboxSpec()
+    vault: VaultSpec = VaultSpec()
+    store: StoreSpec = StoreSpec()
+    log: Log = Log()
+
+
+def find() -> Path | None:
+    """Return the configuration file that holds without `--config`: $DLP_CONFIG, ./config.toml, or None."""
+    if named := os.environ.get("DLP_CONFIG"):
+        return Path(named)
+    here = Path("config.toml")
+    return here if here.is_file() else None
+
+
+def read(path: Path | None) -> Config:
+    """Return the configuration at `path`, or the embedded defaults for None. ConfigError with every fault."""
+    if path is None:
+        return parse("", file="(内置默认 embedded defaults)", base=Path.cwd())
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        why = err.strerror if isinstance(err, OSError) else "not UTF-8"
+        raise ConfigError(
+            Say(f"读不了配置文件 {path}：{why}", f"cannot read the configuration {path}: {why}"),
+            hint=Say("用 dlp config init 生成一份", "make one with `dlp config init`"),
+        ) from err
+    return parse(text, file=str(path), base=path.resolve().parent)
+
+
+def parse(text: str, *, file: str, base: Path) -> Config:
+    """Return the configuration in TOML `text`; ConfigError carries every fault with its key and line."""
+    raw, problems = located.decode(text, Config, file)
+    config = _anchored(raw if raw is not None else _what_fits(text), base)
+    where = located.lines(text)
+    problems += tuple(_impossible(config, file, where))
+    if not problems:
+        return config
+    problems = tuple(sorted(problems, key=lambda p: p.line or 0))
+    raise ConfigError(
+        Say(f"配置有 {len(problems)} 处问题：{file}", f"{len(problems)} faults in the configuration {file}"),
+        problems,
+        Say("逐条改正后用 dlp config check 检查", "mend each and check with `dlp config check`"),
+    )
+
+
+def _what_fits(text: str) -> Config:
+    """Return the sections that decode by themselves, so that impossible paths are told beside wrong types."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return Config()
+    sections: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Config):
+        if field.name in raw:
+            with suppress(msgspec.ValidationError):  # its faults are told already
+                sections[field.name] = located.convert(raw[field.name], field.type)
+    return Config(**sections)
+
+
+def shipped_packs() -> Path:
+    """Return the folder of the packs that come with this installation: in the wheel, or beside the sources."""
+    inside = Path(__file__).parent / "patterns"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "patterns"
+
+
+def _anchored(config: Config, base: Path) -> Config:
+    """Make every path absolute; they are relative to the file that names them."""
+
+    def at(path: Path) -> Path:
+        return Path(os.path.normpath(base / path))
+
+    return evolve(  # type: ignore[no-any-return]
+        config,
+        folders=tuple(evolve(f, watch=at(f.watch), release=at(f.release)) for f in config.folders),
+        packs=evolve(config.packs, folders=tuple(at(p) for p in config.packs.folders)),
+        vault=evolve(
+            config.vault,
+            folder=at(config.vault.folder),
+            identity=at(config.vault.identity),
+            work_key=at(config.vault.work_key),
+        ),
+        store=evolve(config.store, path=at(config.store.path)),
+    )
+
+
+def _impossible(config: Config, file: str, where: dict[located.Path, int]) -> Iterator[Problem]:
+    """Give every path that would make a loop, leak, or feed the gate to itself."""
+    watched = [(n, folder, folder.watch.resolve()) for n, folder in enumerate(config.folders)]
+
+    def fault(key: located.Path, zh: str, en: str) -> Problem:
+        dotted = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in key).lstrip(".")
+        return Problem(file=file, line=located.line_of(where, key), key=dotted, say=Say(zh, en))
+
+    names: set[str] = set()
+    for number, folder, watch in watched:
+        if folder.name in names or not folder.name.strip():
+            yield fault(("folders", number, "name"), f"名称为空或重复：{folder.name}", f"empty or taken: {folder.name}")
+        names.add(folder.name)
+        for other, _, root in watched:
+            if other < number and _overlap(watch, root):
+                yield fault(
+                    ("folders", number, "watch"),
+                    f"与第 {other + 1} 个外发文件夹重叠：{watch}",
+                    f"overlaps with folder {other + 1}: {watch}",
+                )
+            if _overlap(folder.release.resolve(), root):
+                yield fault(
+                    ("folders", number, "release"),
+                    f"放行文件夹与被监视的文件夹重叠，会形成循环：{folder.release}",
+                    f"the release folder overlaps with a watched folder, which makes a loop: {folder.release}",
+                )
+        for key, zh, en, path in _own_places(config):
+            if _overlap(path, watch):
+                yield fault(
+                    key,
+                    f"{zh}与被监视的文件夹重叠：{path} / {watch}",
+                    f"{en} overlaps with a watched folder: {path} / {watch}",
+                )
+            if _inside(path, folder.release.resolve()):
+                yield fault(key, f"{zh}在放行文件夹之内：{path}", f"{en} lies inside a release folder: {path}")
+
+
+def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]:
+    yield ("vault", "folder"), "隔离库", "the vault", config.vault.folder.resolve()
+    yield ("vault", "identity"), "私钥", "the private key", config.vault.identity.resolve()
+    yield ("vault", "work_key"), "在途密钥", "the work key", config.vault.work_key.resolve()
+    yield ("store", "path"), "任务库", "the job store", config.store.path.resolve().parent
+    yield ("folders",), "程序", "the program", Path(__file__).resolve().parent
+    for number, folder in enumerate(config.packs.folders or (shipped_packs(),)):
+        key: located.Path = ("packs", "folders", number) if config.packs.folders else ("packs",)
+        yield key, "规则包", "a pack folder", folder.resolve()
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return path == root or root in path.parents
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return _inside(one, other) or _inside(other, one)
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """Return the effective configuration as plain values, paths as text."""
+    return msgspec.to_builtins(config, enc_hook=str)  # type: ignore[no-any-return]
+
+
+HEAD = """# 文印闸配置示例。复制为 config.toml 后按需修改；删去的项按此处所示的默认值。
+# wenyin-gate: copy to config.toml and change what you need; what is left out has the value shown here.
+# 路径相对于本文件所在文件夹。Paths are relative to the folder of this file.
+# 检查：dlp config check    Check it with: dlp config check
+"""
+NOTES: dict[str, tuple[str, ...]] = {
+    "site": ("本单位 This unit. qualification: 国家秘密载体印制资质 无 | 乙级 | 甲级; language: zh | en",),
+    "folders": (
+        "外发文件夹，可写多个 [[folders]]。watch: 放入处；release: 放行处；watcher: auto | inotify | poll",
+        "Outgoing folders, as many as you like. A network share is polled by itself (auto).",
+    ),
+    "packs": ("规则包文件夹，空表示随程序提供的规则包。None named: the shipped packs. disabled: pack ids",),
+    "policy": (
+        "shadow: 影子模式（只判定和记录，不拦截）。gaps: 未能读取时 quarantine | block（不可更宽松）",
+        "shadow: decide and record only. gaps: what happens to what could not be read; nothing milder is accepted.",
+    ),
+    "policy.clauses": (
+        "策略条款，写出任意一条即取代全部默认条款。action: allow | alert | redact | quarantine | block",
+        "Clauses; writing any replaces all of these defaults.",
+    ),
+    "limits": ("单个文件的上限；达到上限即为未读，隔离。A limit that is reached is a gap, and a gap is held.",),
+    "sandbox": (
+        "level: full 需要 Landlock 与 seccomp；rlimits 只有资源上限，须手工写明。children 0: 每个处理器一个",
+        "level full needs Landlock and seccomp; rlimits gives both up and must be written by hand.",
+    ),
+    "vault": (
+        "隔离库与密钥。identity 是私钥，可放在别的机器上；block_retention_days 0 表示拦截件不留存",
+        "identity is the private key and may live on another machine; 0 days keeps no copy of what was blocked.",
+    ),
+    "store": ("任务库与审计链。Jobs and the audit chain.",),
+    "log": ("debug | info | warning | error",),
+}
+
+
+def example() -> str:
+    """Return the commented TOML of the real defaults: the text of `config.example.toml`."""
+    defaults = msgspec.to_builtins(Config(), enc_hook=str)
+    rows = [HEAD.rstrip()]
+    for name, value in defaults.items():
+        tables = value if isinstance(value, list | tuple) else [value]
+        rows += ["", *(f"# {note}" for note in NOTES.get(name, ()))]
+        for table in tables:
+            rows.append(f"[[{name}]]" if isinstance(value, list | tuple) else f"[{name}]")
+            rows += [f"{key} = {_toml(inner)}" for key, inner in table.items() if key != "clauses"]
+            if "clauses" in table:
+                rows += ["", *(f"# {note}" for note in NOTES["policy.clauses"])]
+                rows += _clauses(table["clauses"])
+    return "\n".join(rows) + "\n"
+
+
+def _clauses(clauses: list[dict[str, Any]]) -> list[str]:
+    """Return the clauses as TOML; what stands at its default is left out, so that each can be read at a glance."""
+    plain_clause = msgspec.to_builtins(Clause(name="", action=Policy().gaps))
+    rows: list[str] = []
+    for clause in clauses:
+        rows.append("[[policy.clauses]]")
+        for key, value in clause.items():
+            if key == "when":
+                kept = {k: v for k, v in value.items() if v != plain_clause["when"][k]}
+                rows.append("when = { " + ", ".join(f"{k} = {_toml(v)}" for k, v in kept.items()) + " }")
+            elif key in ("name", "action") or value != plain_clause[key]:
+                rows.append(f"{key} = {_toml(value)}")
+        rows.append("")
+    return rows[:-1]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,358 @@
+"""A watched folder and its release folder: both edges of the simplest channel."""
+
+from __future__ import annotations
+
+import os
+import queue
+import stat
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from dlp import durable
+from dlp.config import Folder
+from dlp.model import Say
+from dlp.sources import Found, Offer, Refuse, ReleaseError, TakeRefused, names, receipts
+from dlp.sources.watching import Print, Track, has_writer, is_remote, print_of, walk
+
+RETRY_SECONDS = 10.0
+HINTS = 100_000  # waiting hints; beyond it a sweep sees what they would have told
+
+
+class FolderSource:
+    """One `[[folders]]` entry as a source."""
+
+    def __init__(self, spec: Folder, *, key: bytes) -> None:
+        self.name = f"folder:{spec.name}"
+        self.owner = spec.owner
+        self.target = spec.target
+        self._spec = spec
+        self._key = key
+        self._track = Track(spec.settle_seconds)
+        self._hints: queue.Queue[bytes | None] = queue.Queue(HINTS)
+        self._refused: dict[bytes, Print] = {}
+        self._receipts: dict[bytes, Print] = {}
+
+    def watch(self, offer: Offer, refuse: Refuse, stop: threading.Event) -> None:
+        """Offer each complete file once, until `stop`."""
+        observer = self._observer()
+        try:
+            next_sweep = 0.0
+            every = self._spec.sweep_seconds if observer else self._spec.poll_seconds
+            while not stop.is_set():
+                now = time.monotonic()
+                if now >= next_sweep:
+                    self._look_at_all(offer, refuse, now)
+                    next_sweep = time.monotonic() + every
+                keys, all_of_them = self._wait(next_sweep)
+                if all_of_them:
+                    self._track.forget_writers()
+                    next_sweep = 0.0
+                for key in keys.union(self._track.waiting()):
+                    self._look_at(key, offer, refuse)
+        finally:
+            if observer is not None:
+                observer.stop()
+                observer.join()
+
+    def sweep(self, refuse: Refuse) -> list[Found]:
+        """Return what is complete after two looks that are the settle time apart, oldest first."""
+        found: list[Found] = []
+        self._look_at_all(found.append, refuse, time.monotonic())
+        if self._track.waiting():
+            time.sleep(self._spec.settle_seconds)
+            self._look_at_all(found.append, refuse, time.monotonic())
+        return found
+
+    def retry(self, found: Found) -> None:
+        """Offer this file again after a while."""
+        self._track.again(found.key, time.monotonic() + RETRY_SECONDS)
+        self._hint(found.key)
+
+    def open(self, found: Found) -> int:
+        """Return an fd of exactly this file, opened through no link."""
+        folders, name = names.parts(found.key)
+        folder = durable.open_folder(self._spec.watch, folders)
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError as err:
+            if isinstance(err, FileNotFoundError):
+                raise
+            raise TakeRefused(
+                Say("是链接或不可读，不取件", "it is a link or cannot be read, so it is not taken")
+            ) from err
+        finally:
+            os.close(folder)
+        about = os.fstat(fd)
+        why = self._why_not(about)
+        if why is not None or print_of(about) != _print(found):
+            os.close(fd)
+            if why is not None:
+                raise TakeRefused(why)
+            raise FileNotFoundError(found.shown)
+        return fd
+
+    def remove(self, found: Found) -> bool:
+        """Remove the file if it is still exactly this one; a changed one stays and is offered anew."""
+        folders, name = names.parts(found.key)
+        try:
+            folder = durable.open_folder(self._spec.watch, folders)
+        except FileNotFoundError:
+            return True
+        try:
+            if print_of(os.stat(name, dir_fd=folder, follow_symlinks=False)) != _print(found):
+                return False
+            os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
+        except FileNotFoundError:
+            return True
+        finally:
+            os.close(folder)
+        return True
+
+    def stage(self, key: bytes, job: str, body: int, sha256: str) -> None:
+        """Put a complete, synced copy of fd `body` beside its final name; its hash must be `sha256`."""
+        folders, _ = names.parts(key)
+        try:
+            folder = durable.open_folder(self._spec.release, folders, make=True)
+            try:
+                self._write_part(folder, _part(job), body, sha256)
+            finally:
+                os.close(folder)
+        except OSError as err:
+            raise self._cannot_release(err) from err
+
+    def publish(self, key: bytes, job: str) -> str | None:
+        """Give the staged copy a free name; None when there is no staged copy any more: it was published before."""
+        folders, name = names.parts(key)
+        try:
+            folder = durable.open_folder(self._spec.release, folders)
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            raise self._cannot_release(err) from err
+        try:
+            for free in names.numbered(name):
+                try:
+                    durable.rename_new(folder, _part(job), free)
+                except FileExistsError:
+                    continue
+                except FileNotFoundError:
+                    return None
+                os.fsync(folder)
+                return names.shown(b"/".join((*folders, free)))
+        except OSError as err:
+            raise self._cannot_release(err) from err
+        finally:
+            os.close(folder)
+        return None
+
+    def discard(self, key: bytes, job: str) -> None:
+        """Remove a staged copy, if there is one."""
+        folders, _ = names.parts(key)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            folder = durable.open_folder(self._spec.release, folders)
+            try:
+                os.unlink(_part(job), dir_fd=folder)
+            finally:
+                os.close(folder)
+
+    def tell(self, key: bytes, name: str, text: str, job: str) -> str | None:
+        """Leave a receipt beside the place where the file was; the folder is made again if it is gone."""
+        folders, _ = names.parts(key)
+        folder = durable.open_folder(self._spec.watch, folders, make=True)
+        try:
+            return receipts.write(folder, name, text, job, self._key)
+        finally:
+            os.close(folder)
+
+    def _observer(self) -> BaseObserver | None:
+        """Start an inotify observer where events can be trusted; None means that this folder is polled."""
+        kind = self._spec.watcher
+        if kind == "poll" or (kind == "auto" and is_remote(self._spec.watch)):
+            return None
+        observer = Observer()
+        observer.schedule(_Events(self._spec.watch, self._track, self._hint), str(self._spec.watch), recursive=True)
+        observer.start()
+        return observer
+
+    def _hint(self, key: bytes | None) -> None:
+        try:
+            self._hints.put_nowait(key)
+        except queue.Full:
+            with suppress(queue.Empty):
+                while True:
+                    self._hints.get_nowait()
+            self._hints.put(None)
+
+    def _wait(self, next_sweep: float) -> tuple[set[bytes], bool]:
+        """Wait for hints, for the next look at an unfinished file, or for the next sweep."""
+        pause = max(0.0, next_sweep - time.monotonic())
+        if self._track.waiting():
+            pause = min(pause, max(0.02, self._spec.settle_seconds / 4))
+        keys: set[bytes] = set()
+        everything = False
+        try:
+            hint = self._hints.get(timeout=min(pause, 0.5) if pause else 0.01)
+            while True:
+                if hint is None:
+                    everything = True
+                else:
+                    keys.add(hint)
+                hint = self._hints.get_nowait()
+        except queue.Empty:
+            return keys, everything
+
+    def _look_at_all(self, offer: Offer, refuse: Refuse, now: float) -> None:
+        entries = sorted(walk(self._spec.watch), key=lambda e: (e[1].st_mtime_ns, e[0]))
+        keys = {key for key, _ in entries}
+        self._track.keep_only(keys)
+        for known in (self._refused, self._receipts):
+            for key in known.keys() - keys:
+                del known[key]
+        for key, about in entries:
+            self._weigh(key, about, now, offer, refuse)
+
+    def _look_at(self, key: bytes, offer: Offer, refuse: Refuse) -> None:
+        try:
+            about = os.lstat(os.fsencode(self._spec.watch) + b"/" + key)
+        except OSError:
+            return  # gone; the next sweep forgets it
+        if not stat.S_ISDIR(about.st_mode):
+            self._weigh(key, about, time.monotonic(), offer, refuse)
+
+    def _weigh(self, key: bytes, about: os.stat_result, now: float, offer: Offer, refuse: Refuse) -> None:
+        """Decide on one entry: refused, waited for, a receipt of ours, or complete and offered."""
+        name = key.rsplit(b"/", 1)[-1]
+        mark = print_of(about)
+        why = self._why_not(about)
+        if why is not None:
+            if self._refused.get(key) != mark:
+                self._refused[key] = mark
+                refuse(self._found(key, mark), why)
+            return
+        if names.unfinished(name) or self._receipts.get(key) == mark or not self._track.see(key, mark, now):
+            return
+        if not self._is_free(key, name, mark):
+            return
+        self._track.offer(key, mark)
+        offer(self._found(key, mark))
+
+    def _is_free(self, key: bytes, name: bytes, mark: Print) -> bool:
+        """Tell whether nobody writes to the file and it is no receipt of ours."""
+        try:
+            fd = self.open(self._found(key, mark))
+        except (OSError, TakeRefused):
+            return False
+        try:
+            if receipts.may_be(name, mark.size) and receipts.is_ours(name, os.pread(fd, mark.size, 0), self._key):
+                self._receipts[key] = mark
+                return False
+            written = has_writer(fd)
+            return not (self._track.writing(key) if written is None else written)
+        finally:
+            os.close(fd)
+
+    def _why_not(self, about: os.stat_result) -> Say | None:
+        """Return why this is never taken, or None for a plain file of its own on the folder's disk."""
+        if stat.S_ISLNK(about.st_mode):
+            return Say("是符号链接，不取件；请放入文件本身", "it is a symbolic link; put the file itself here")
+        if not stat.S_ISREG(about.st_mode):
+            return Say(
+                "不是普通文件（管道、设备、套接字或其他磁盘），不取件",
+                "it is no plain file: a pipe, a device, a socket",
+            )
+        if about.st_nlink != 1:
+            return Say("是硬链接，不取件；请放入独立的文件", "it is a hard link; put a file of its own here")
+        return None
+
+    def _found(self, key: bytes, mark: Print) -> Found:
+        return Found(
+            source=self.name,
+            key=key,
+            shown=names.shown(key),
+            dev=mark.dev,
+            ino=mark.ino,
+            size=mark.size,
+            mtime_ns=mark.mtime_ns,
+            ctime_ns=mark.ctime_ns,
+        )
+
+    def _write_part(self, folder: int, part: bytes, body: int, sha256: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(part, flags, 0o644, dir_fd=folder)
+        try:
+            copied = durable.copy_all(body, fd)
+            os.fsync(fd)
+        except OSError:
+            os.unlink(part, dir_fd=folder)
+            raise
+        finally:
+            os.close(fd)
+        if copied != sha256:
+            os.unlink(part, dir_fd=folder)
+            raise ReleaseError(Say("放行内容与密封内容不一致，已停止放行", "what would leave is not what was sealed"))
+
+    def _cannot_release(self, err: OSError) -> ReleaseError:
+        where, why = self._spec.release, os.strerror(err.errno or 0)
+        return ReleaseError(
+            Say(f"放行文件夹不可写：{where}（{why}）", f"the release folder {where} cannot be written ({why})"),
+            Say(
+                "文件已密封保存；恢复该文件夹后自动放行",
+                "the file is sealed; it leaves by itself once the folder is back",
+            ),
+        )
+
+
+class _Events(FileSystemEventHandler):
+    """Turns events into hints; what they say is checked by looking."""
+
+    def __init__(self, root: Path, track: Track, hint: object) -> None:
+        self._base = os.fsencode(root) + b"/"
+        self._track = track
+        self._hint = hint
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Note who writes, and have a look at what changed; a new folder may hold files already."""
+        if not callable(self._hint):
+            return
+        if isinstance(event, DirCreatedEvent | DirMovedEvent):
+            self._hint(None)
+            return
+        moved = isinstance(event, FileMovedEvent)
+        key = self._key(event.dest_path if moved else event.src_path)
+        if key is None:
+            return
+        if isinstance(event, FileCreatedEvent):
+            self._track.opened(key)
+        elif moved or isinstance(event, FileClosedEvent):
+            self._track.closed(key)
+        elif not isinstance(event, FileModifiedEvent):
+            return
+        self._hint(key)
+
+    def _key(self, path: bytes | str) -> bytes | None:
+        raw = os.fsencode(path)
+        return raw[len(self._base) :] if raw.startswith(self._base) else None
+
+
+def _part(job: str) -> bytes:
+    return f".dlp-{job}.part".encode()
+
+
+def _print(found: Found) -> Print:
+    return Print(found.dev, found.ino, found.size, found.mtime_ns, found.ctime_ns)
