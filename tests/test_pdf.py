@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import io
 import random
 from collections import Counter
 from pathlib import Path
@@ -15,6 +14,12 @@ import pypdfium2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from dlp.formats import Source, pdf
+from dlp.formats.pdf_lines import Glyphs, Style, build
+from dlp.formats.room import Room
+from dlp.limits import Limits
+from dlp.model import Document, GapKind, Segment, Zone
 from pdf_makers import (
     HAN,
     by_hand,
@@ -27,12 +32,6 @@ from pdf_makers import (
     stream,
     written,
 )
-
-from dlp.formats import Source, pdf
-from dlp.formats.pdf_lines import Glyphs, Style, build
-from dlp.formats.room import Room
-from dlp.limits import Limits
-from dlp.model import Document, GapKind, Segment, Zone
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -274,7 +273,7 @@ def test_all_ink_lies_in_some_box() -> None:
             sheet.saveState()
             sheet.translate(300, 350)
             sheet.rotate(angle)
-            sheet.drawString(40, 0, "turned by degrees")
+            sheet.drawString(40, 0, f"turned by {angle} degrees")
             sheet.restoreState()
 
     raw = drawn(page)
@@ -285,10 +284,10 @@ def test_all_ink_lies_in_some_box() -> None:
         if segment.strip is not None:
             s = segment.strip
             area = np.s_[max(0, int(s.y0 * 4) - 2) : int(s.y1 * 4) + 3, max(0, int(s.x0 * 4) - 2) : int(s.x1 * 4) + 3]
-            assert dark[area].any() or "turned" in segment.text
+            assert dark[area].any()
             dark[area] = False
     assert not dark.any()
-    assert lines(document, Zone.BODY).count("turned by degrees") == 4
+    assert {f"turned by {angle} degrees" for angle in (30, 45, 90, 200)} <= set(lines(document, Zone.BODY))
 
 
 def test_style_of_a_line() -> None:
@@ -384,11 +383,12 @@ def decorated(file: pikepdf.Pdf) -> None:
     page.obj.Annots = pikepdf.Array([file.make_indirect(stamp), file.make_indirect(note), field])
     file.Root.AcroForm = make(Fields=[field])
     file.Root.OpenAction = make(S=name.JavaScript, JS="app.alert('脚本里的字')")
-    file.Root.Names = make(JavaScript=make(Names=["a", make(S=name.JavaScript, JS=file.make_stream("第二段脚本".encode()))]))
-    file.docinfo["/Title"] = "属性里的标题"
-    file.docinfo["/Subject"] = pikepdf.String("没有编码标记的主题".encode("gb18030"))
+    script = make(S=name.JavaScript, JS=file.make_stream("第二段脚本".encode()))
+    file.Root.Names = make(JavaScript=make(Names=["a", script]))
     with file.open_metadata() as meta:
         meta["dc:description"] = "元数据里的说明"
+    file.docinfo["/Title"] = "属性里的标题"
+    file.docinfo["/Subject"] = pikepdf.String("没有编码标记的主题".encode("gb18030"))
     with file.open_outline() as outline:
         outline.root.append(pikepdf.OutlineItem("书签里的字", 0))
     file.attachments["附件.txt"] = pikepdf.AttachedFileSpec(file, "附件里的正文".encode(), filename="附件.txt")
@@ -428,7 +428,7 @@ def test_one_broken_place_does_not_hide_the_others() -> None:
         broken = pikepdf.Stream(file, b"")
         broken.write(b"no deflate at all", filter=pikepdf.Name.FlateDecode)
         broken.Type, broken.Subtype = pikepdf.Name.Metadata, pikepdf.Name.XML
-        file.Root.Metadata = broken
+        file.pages[0].obj.Metadata = broken
 
     document = read(changed(drawn(written("正文")), spoil))
     assert GapKind.CORRUPT in kinds(document)
@@ -439,7 +439,8 @@ def test_text_in_a_fill_pattern_is_a_gap() -> None:
     """The cell of a tiling pattern that draws text is not read and not called clean."""
     objects = simple(b"/Pattern cs /P1 scn 0 0 595 842 re f BT /F1 12 Tf 72 700 Td (hello) Tj ET")
     objects[2] = objects[2].replace(b"/Font <<", b"/Pattern << /P1 6 0 R >> /Font <<")
-    cell = b"/PatternType 1 /PaintType 1 /TilingType 1 /BBox [0 0 90 20] /XStep 90 /YStep 20 /Resources << /Font << /F1 4 0 R >> >>"
+    cell = b"/PatternType 1 /PaintType 1 /TilingType 1 /BBox [0 0 90 20] /XStep 90 /YStep 20 "
+    cell += b"/Resources << /Font << /F1 4 0 R >> >>"
     objects.append(stream(b"BT /F1 12 Tf 0 5 Td (pattern) Tj ET", cell))
     assert GapKind.NO_OCR in kinds(read(by_hand(objects)))
 
@@ -515,6 +516,15 @@ def test_older_revision_is_read_as_hidden() -> None:
     document = read(revised(first, b"BT /F1 12 Tf 72 700 Td (amount is gone) Tj 0 -20 Td (kept) Tj ET"))
     assert lines(document, Zone.BODY) == ["amount is gone", "kept"]
     assert lines(document, Zone.HIDDEN) == ["amount is 4200000"]
+
+
+def test_a_linearized_file_has_no_older_revision() -> None:
+    """The first end mark of a file made for the web is not read as a revision."""
+    raw = changed(drawn(*(written(f"第{n}页") for n in range(5))), lambda _: None, linearize=True)
+    assert raw.count(b"%%EOF") == 2
+    document = read(raw)
+    assert not lines(document, Zone.HIDDEN)
+    assert not document.gaps
 
 
 def test_two_documents_in_one_stream_are_a_gap() -> None:
@@ -692,7 +702,8 @@ def test_robust_corpus_never_raises_and_never_stays_silent() -> None:
     for path in corpus("robust", "redaction"):
         document = read(path.read_bytes())
         assert document.gaps or document.pages, path.name
-        assert document.gaps or len(document.coverage) == document.pages, path.name
+        own = [c for c in document.coverage if not c.part]
+        assert document.gaps or len(own) == document.pages, path.name
 
 
 def test_chinese_corpus_is_read() -> None:
@@ -727,4 +738,3 @@ def test_io_of_a_descriptor(tmp_path: Path) -> None:
     path.write_bytes(drawn(written("从描述符读")))
     with path.open("rb") as file:
         assert "从描述符读" in lines(pdf.extract(Source(file.fileno(), name="a.pdf"), Room()))
-    assert io.BytesIO is not None

@@ -26,6 +26,7 @@ ODD_SHARE = 0.02  # of the letters of a page: above it the font maps are not bel
 IMAGE_SHARE = 0.15  # of the page: above it a picture can hold text that matters
 READABLE_PIXELS = 1_024  # all pictures of a page together: below it they cannot show a word
 MARGIN = 0.08  # of the page height: where headers and footers stand
+LOST_PAGES = 50  # in a row: then the page tree lies
 REVISIONS = 24  # older revisions read of one file
 REVISION_PAGES = 1_000
 _END = re.compile(rb"%%EOF[ \t]*(?:\r\n|\r|\n)?")
@@ -35,21 +36,23 @@ _DIGITS = re.compile(r"\d+")
 
 def extract(source: Source, room: Room) -> Document:
     """Read a PDF. Never raises for a bad document; a used-up budget ends the reading with a gap."""
-    reading = _Pdf(source.content(), room)
     with ExitStack() as stack:
+        reading = _Pdf(source.content(), room, stack)
         try:
-            reading.run(stack)
+            reading.run()
         except Full as full:
             reading.gap(full.kind, full.detail)
-    return reading.document()
+        return reading.document()
 
 
 class _Pdf:
     """One PDF on its way: what was read so far, so that nothing of it is lost when something fails."""
 
-    def __init__(self, raw: bytes, room: Room) -> None:
+    def __init__(self, raw: bytes, room: Room, stack: ExitStack) -> None:
         self._raw = raw
         self._room = room
+        self._stack = stack
+        self._second: Second | None = None
         self._segments: list[Segment] = []
         self._nested: list[Document] = []
         self._gaps: list[Gap] = []
@@ -77,15 +80,15 @@ class _Pdf:
             whole.take(inner)
         return evolve(whole.document(MEDIA[0]), pages=self._pages)  # type: ignore[no-any-return]
 
-    def run(self, stack: ExitStack) -> None:
+    def run(self) -> None:
         """Read everything, pages first."""
-        structure = self._unlock(stack)
+        structure = self._unlock()
         if structure is not None:
             trouble = weigh(structure)
             if trouble is not None:
                 self.gap(*trouble)
                 return
-        reader = self._open(stack)
+        reader = self._open()
         if reader is None:
             return
         self._read_pages(reader, structure)
@@ -94,21 +97,21 @@ class _Pdf:
         self._revisions()
         self._envelope(structure)
 
-    def _unlock(self, stack: ExitStack) -> Any:
+    def _unlock(self) -> Any:
         try:
-            return stack.enter_context(unlock(self._raw))
+            return self._stack.enter_context(unlock(self._raw))
         except Exception:  # noqa: BLE001  any way in which pikepdf refuses a broken file means the same: no structure
             return None
 
-    def _open(self, stack: ExitStack) -> Reader | Second | None:
+    def _open(self) -> Reader | Second | None:
         try:
-            return stack.enter_context(Reader(self._raw))
+            return self._stack.enter_context(Reader(self._raw))
         except Unreadable as why:
             if why.locked:
                 self.gap(GapKind.ENCRYPTED, "needs a password")
                 return None
         try:
-            return stack.enter_context(Second(self._raw))
+            return self._stack.enter_context(Second(self._raw))
         except Exception:  # noqa: BLE001  pdfminer raises anything at all on broken files
             self.gap(GapKind.CORRUPT, "no reader can open this PDF")
             return None
@@ -117,10 +120,15 @@ class _Pdf:
         self._pages = reader.pages
         if reader.pages == 0:
             self.gap(GapKind.CORRUPT, "the document has no page that can be read")
+        failed = 0
         for index in range(reader.pages):
             self._room.spend_pages()
             self._room.check_time()
             seen = self._read_page(reader, index)
+            failed = 0 if seen is not None else failed + 1
+            if failed > LOST_PAGES:
+                self.gap(GapKind.CORRUPT, "the document promises more pages than can be read")
+                return
             if seen is None:
                 self.gap(GapKind.CORRUPT, "the page cannot be read", index + 1)
                 self._cover(index + 1, "unread")
@@ -139,8 +147,9 @@ class _Pdf:
         if seen is not None or isinstance(reader, Second):
             return seen
         try:
-            with Second(self._raw) as second:
-                return second.read(index)
+            if self._second is None:
+                self._second = self._stack.enter_context(Second(self._raw))
+            return self._second.read(index) if index < self._second.pages else None
         except Exception:  # noqa: BLE001  see _open
             return None
 

@@ -209,22 +209,28 @@ def _stretches(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _gather(group: _Group, down: npt.NDArray[np.bool_]) -> None:
     """Add to the vertical characters those single ones that stand in their columns."""
-    rest = np.flatnonzero(~down)
-    if rest.size > MANY or int(down.sum()) > MANY:
-        return
-    columns = np.flatnonzero(down)
-    for i in rest.tolist():
-        em = max(float(group.em[i]), 1.0)
-        mid_a = (group.a0[i] + group.a1[i]) / 2
-        beside = np.delete(rest, np.searchsorted(rest, i))
-        same_row = np.minimum(group.c1[beside], group.c1[i]) - np.maximum(group.c0[beside], group.c0[i]) > 0.5 * em
-        gap = np.maximum(group.a0[beside] - group.a1[i], group.a0[i] - group.a1[beside])
-        if int((same_row & (gap < 0.8 * em)).sum()) > 1:
-            continue
-        inside = (group.a0[columns] - 0.2 * em < mid_a) & (mid_a < group.a1[columns] + 0.2 * em)
-        near = (group.c0[columns] < group.c1[i] + 1.2 * em) & (group.c1[columns] > group.c0[i] - 1.2 * em)
-        if bool((inside & near).any()):
-            down[i] = True
+    for _ in range(8):  # what is added can reach further along its column
+        rest = np.flatnonzero(~down)
+        columns = np.flatnonzero(down)
+        if not rest.size or rest.size > MANY or columns.size > MANY:
+            return
+        more = [i for i in rest.tolist() if _belongs(group, i, rest, columns)]
+        if not more:
+            return
+        down[more] = True
+
+
+def _belongs(group: _Group, i: int, rest: Ints, columns: Ints) -> bool:
+    em = max(float(group.em[i]), 1.0)
+    mid = (group.a0[i] + group.a1[i]) / 2
+    inside = (group.a0[columns] - 0.2 * em < mid) & (mid < group.a1[columns] + 0.2 * em)
+    near = (group.c0[columns] < group.c1[i] + 1.2 * em) & (group.c1[columns] > group.c0[i] - 1.2 * em)
+    if not bool((inside & near).any()):
+        return False
+    beside = rest[rest != i]
+    level = np.minimum(group.c1[beside], group.c1[i]) - np.maximum(group.c0[beside], group.c0[i]) > 0.5 * em
+    gap = np.maximum(group.a0[beside] - group.a1[i], group.a0[i] - group.a1[beside])
+    return int((level & (gap < 0.8 * em)).sum()) <= 1
 
 
 def is_wide(char: str) -> bool:

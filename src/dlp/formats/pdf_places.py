@@ -203,12 +203,13 @@ def _is_bomb(raw: bytes, filters: list[str]) -> bool:
 def _objects(pdf: Any) -> Iterator[Any]:
     """Yield every object of the file, skipping those that cannot be parsed."""
     try:
-        count = len(pdf.objects)
+        things = pdf.objects  # asked once: each asking lists the whole file anew
+        count = len(things)
     except (pikepdf.PdfError, ValueError, RuntimeError):
         return
     for number in range(count):
         try:
-            yield pdf.objects[number]
+            yield things[number]
         except (pikepdf.PdfError, ValueError, IndexError, RuntimeError):
             continue
 
@@ -487,16 +488,14 @@ def _decode(raw: bytes) -> list[str]:
         return [raw[3:].decode("utf-8", "replace")]
     if raw.isascii():
         return [raw.decode("ascii")]
-    readings = [str(pikepdf.String(raw))]
-    for coding in ("utf-8", "gb18030"):
-        try:
-            text = raw.decode(coding)
-        except UnicodeDecodeError:
-            continue
-        if text not in readings:
-            readings.append(text)
-        if coding == "utf-8":
-            break
+    try:
+        return [raw.decode("utf-8")]
+    except UnicodeDecodeError:
+        readings = [str(pikepdf.String(raw))]
+    try:
+        readings.append(raw.decode("gb18030"))
+    except UnicodeDecodeError:
+        return readings
     return readings
 
 

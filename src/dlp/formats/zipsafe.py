@@ -29,7 +29,8 @@ _MOST_DIRECTORY = 32 << 20  # bytes: 10,000 members with names and extra fields 
 _LONGEST_NAME = 1_024  # bytes
 _BAD_NAME = re.compile("[\0-\x1f\x7f\\\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|^/|^[A-Za-z]:|//")
 _KNOWN_EXTRAS = {0x0001, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE, 0xD935}
-_CHUNK = 1 << 20
+_LONG_EXTRA = 36  # bytes: the three times of NTFS
+_PADDING = 0xA220
 
 
 class Member(NamedTuple):
@@ -203,8 +204,10 @@ class _Opening:
         while at + 4 <= len(extra):
             kind, length = struct.unpack_from("<2H", extra, at)
             data = extra[at + 4 : at + 4 + length]
-            if kind not in _KNOWN_EXTRAS and data.strip(b"\0"):
-                self._package.loose.append(data)
+            # Office pads with a field of its own, which begins with its mark and two numbers.
+            hidden = data[4:].strip(b"\0") if kind == _PADDING else data
+            if hidden and (kind not in _KNOWN_EXTRAS or len(data) > _LONG_EXTRA):
+                self._package.loose.append(hidden)
             yield kind, data
             at += 4 + length
         if extra[at:].strip(b"\0"):
@@ -248,12 +251,11 @@ class _Opening:
     def _descriptor(self, at: int, member: Member) -> int:
         """Return the length of the record that repeats check sum and sizes behind the data."""
         data = self._peek(at, 24)
+        forms = ("<III", "<IQQ") if max(member.packed, member.size) <= 0xFFFFFFFF else ("<IQQ",)
         for mark in (_DESCRIPTOR, b""):
-            for form in ("<III", "<IQQ"):
-                record = (
-                    mark + struct.pack(form, member.crc, member.packed, member.size) if _fits(form, member) else b""
-                )
-                if record and data.startswith(record):
+            for form in forms:
+                record = mark + struct.pack(form, member.crc, member.packed, member.size)
+                if data.startswith(record):
                     return len(record)
         return _refuse("the record behind a member differs from its header")
 
@@ -265,10 +267,6 @@ class _Opening:
             at = end
         if at != directory:
             _refuse("there are bytes between the members and the directory")
-
-
-def _fits(form: str, member: Member) -> bool:
-    return form == "<IQQ" or max(member.packed, member.size) <= 0xFFFFFFFF
 
 
 def _pairs(crc: int, packed: int, size: int, member: Member) -> tuple[tuple[int, int], ...]:

@@ -33,7 +33,7 @@ from dlp.text import View
 CERTAIN, LIKELY = 5.0, 2.0
 """Scores from which a candidate is a mark, and from which it is a suspect."""
 
-MOST_CANDIDATES = 20_000
+MOST_CANDIDATES = 10_000
 """Candidates weighed in one text; a text that holds more is itself suspect and is reported as such."""
 
 FAMILIES = frozenset(

@@ -38,7 +38,7 @@ def load_packs(config: Config) -> tuple[packs.Pack, ...]:
 
 def redactable(loaded: Sequence[packs.Pack]) -> frozenset[str]:
     """Return the full ids of the rules whose hits may be cut out of a document."""
-    return frozenset(rule.full_id for pack in loaded for rule in pack.rules if rule.redact)
+    return frozenset(pack.full_id(rule) for pack in loaded for rule in pack.rules if rule.cuts)
 
 
 class Gate:

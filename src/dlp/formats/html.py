@@ -1,0 +1,207 @@
+"""Web pages: all text in document order, shown or not, tables as grids.
+
+The parser of lxml forgives what browsers forgive. Blocks (paragraphs, cells, list items, ...) become segments; what
+stands between the lines, comments, scripts, attributes that hold words, and everything a style hides, is read too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from lxml import etree
+
+from dlp.formats import Full, Source
+from dlp.formats.room import Reading, Room
+from dlp.model import Document, GapKind, Slice, Zone
+from dlp.sniff import charset
+
+MEDIA = ("text/html",)
+
+_CHUNK = 1 << 18  # characters
+_DEEPEST = 200  # open elements; libxml2 itself stops at 256
+_BLOCKS = frozenset(
+    "address article aside blockquote body button caption center dd details dialog dir div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 head header hr html iframe legend li main menu nav noframes noscript object "
+    "ol optgroup option p pre search section select summary table tbody td template textarea tfoot th thead title tr "
+    "ul video audio canvas svg math script style xmp".split()  # noqa: SIM905  names without blanks read better so
+)
+_VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())  # noqa: SIM905
+_UNSHOWN = frozenset("script style template noscript noframes noembed head datalist object iframe".split())  # noqa: SIM905
+_SPOKEN = frozenset(
+    "alt title value placeholder content label summary abbr cite data datetime download href src action srcdoc "
+    "onclick aria-label aria-description name id class style".split()  # noqa: SIM905
+)
+_LINKS = frozenset({"href", "src", "action", "data", "cite"})
+_HIDING = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
+    r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|em|rem|%)?\s*(?:;|$|!)|text-indent\s*:\s*-\d{3,}",
+    re.IGNORECASE,
+)
+_META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.I)
+_ALIASES = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "gb_2312-80": "gb18030", "utf8": "utf-8"}
+_KNOWN = frozenset({"utf-8", "gb18030", "big5", "cp950", "utf-16-le", "utf-16-be", "utf-16", "windows-1252", "iso-8859-1"})
+_ZONES = {"header": Zone.HEADER, "footer": Zone.FOOTER}
+
+
+def extract(source: Source, room: Room) -> Document:
+    """Return all text of a page. A page that can be read in several encodings is read in each."""
+    reading = Reading(room)
+    try:
+        data = source.content()
+        texts = _decode(data)
+        if not texts:
+            reading.miss(GapKind.CORRUPT, "the page is in no encoding that fits it")
+        for number, (text, encoding) in enumerate(texts):
+            _walk(text, reading, suffix=f"~{encoding}" if number else "")
+    except Full as full:
+        reading.miss(full.kind, full.detail)
+    return reading.document(MEDIA[0])
+
+
+def _decode(data: bytes) -> list[tuple[str, str]]:
+    """Return the readings of a page: what it declares first, then whatever else is plausible."""
+    found = [(reading.text, reading.encoding) for reading in charset.readings(data)]
+    declared = _META.search(data[:4096])
+    if declared and not data.startswith(tuple(bom for _, bom in charset.BOMS)):
+        name = declared[1].decode("ascii").lower()
+        name = _ALIASES.get(name, name)
+        text = charset.decode(data, name) if name in _KNOWN else None
+        if text is not None and not charset.BINARY.search(text):
+            found = [(text, name), *(pair for pair in found if pair[0] != text)]
+    return found
+
+
+def _walk(text: str, reading: Reading, *, suffix: str) -> None:
+    part = (*reading.room.part, suffix) if suffix else reading.room.part
+    page = _Page(reading, part, hidden=bool(suffix))
+    parser = etree.HTMLParser(target=page, no_network=True, huge_tree=False)
+    # Whatever a document type or a declaration says about the encoding, this is text already.
+    text = text.replace("\0", "")
+    try:
+        for at in range(0, len(text), _CHUNK):
+            parser.feed(text[at : at + _CHUNK])
+            reading.room.check_time()
+        parser.close()
+    except etree.LxmlError:
+        reading.miss(GapKind.CORRUPT, "the page is nested too deep, or is none", part=part)
+    page.close()
+
+
+class _Page:
+    """Target of the parser: joins inline text to blocks."""
+
+    def __init__(self, reading: Reading, part: tuple[str, ...], *, hidden: bool) -> None:
+        self._reading = reading
+        self._part = part
+        self._hidden = hidden
+        self._open: list[tuple[str, bool]] = []
+        self._veiled = 0
+        self._text: list[str] = []
+        self._aside: list[str] = []
+        self._tables: list[list[list[Slice]]] = []
+        self._seen: set[str] = set()
+        self._count = 0
+
+    def start(self, tag: str, attrib: Mapping[str, str]) -> None:
+        """Learn that an element begins."""
+        if tag in _BLOCKS:
+            self._flush()
+        elif tag == "br":
+            self._text.append("\n")
+        veiled = tag in _UNSHOWN or "hidden" in attrib or bool(_HIDING.search(attrib.get("style", "")))
+        if veiled and not self._veiled:
+            self._flush_aside()
+        if attrib:
+            self._read_attributes(tag, attrib)
+        if tag == "table":
+            self._tables.append([])
+        elif tag == "tr" and self._tables:
+            self._tables[-1].append([])
+        if tag not in _VOID:
+            if len(self._open) >= _DEEPEST:
+                raise Full(GapKind.TOO_DEEP, f"elements are nested more than {_DEEPEST} deep")
+            self._open.append((tag, veiled))
+            self._veiled += veiled
+
+    def end(self, tag: str) -> None:
+        """Learn that an element ends; the parser has closed those inside it."""
+        if tag in _VOID:
+            return
+        text = self._flush() if tag in _BLOCKS else None
+        if tag in ("td", "th") and self._tables and self._tables[-1]:
+            self._tables[-1][-1].append(text or Slice(max(0, len(self._reading.segments) - 1), 0, 0))
+        elif tag == "table" and self._tables:
+            rows = [tuple(row) for row in self._tables.pop()]
+            if self._reading.segments:
+                self._reading.tabulate(rows, part=self._part)
+        while self._open:
+            name, veiled = self._open.pop()
+            if veiled:
+                self._flush_aside()
+            self._veiled -= veiled
+            if name == tag:
+                break
+
+    def data(self, text: str) -> None:
+        """Learn text."""
+        (self._aside if self._veiled else self._text).append(text)
+
+    def comment(self, text: str) -> None:
+        """Learn a comment; markup in it (conditional comments of Office) is read as text too."""
+        self._add(text, Zone.COMMENT)
+        if "<" in text:
+            self._add(_TAG.sub("", text), Zone.COMMENT)
+
+    def pi(self, target: str, data: str | None = None) -> None:
+        """Learn a processing instruction."""
+        self._add(f"{target} {data or ''}", Zone.HIDDEN)
+
+    def doctype(self, *names: str | None) -> None:
+        """Learn the document type; nothing it names is fetched."""
+        text = " ".join(name for name in names if name)
+        if not text.isascii():
+            self._add(text, Zone.HIDDEN)
+
+    def close(self) -> None:
+        """Learn that the page has ended."""
+        self._flush()
+        self._flush_aside()
+
+    def _flush(self) -> Slice | None:
+        text, self._text = "".join(self._text), []
+        inner = self._flush_aside()
+        zone = next((_ZONES[name] for name, _ in reversed(self._open) if name in _ZONES), Zone.BODY)
+        return self._add(text, zone) or inner
+
+    def _flush_aside(self) -> Slice | None:
+        text, self._aside = "".join(self._aside), []
+        return self._add(text, Zone.METADATA if self._open and self._open[-1][0] == "title" else Zone.HIDDEN)
+
+    def _add(self, text: str, zone: Zone) -> Slice | None:
+        text = text.strip()
+        if not text:
+            return None
+        self._count += 1
+        number = self._reading.add(text, part=self._part, anchor=str(self._count), zone=self._veil(zone))
+        return Slice(number, 0, len(text))
+
+    def _veil(self, zone: Zone) -> Zone:
+        return Zone.HIDDEN if self._hidden else zone
+
+    def _read_attributes(self, tag: Any, attrib: Mapping[str, str]) -> None:
+        for name, value in attrib.items():
+            if value in self._seen or len(value) < 2 or not (name in _SPOKEN or name[:2] in ("on", "da") or len(value) > 7):
+                continue
+            self._seen.add(value)
+            meta = tag == "meta" and name == "content"
+            self._add(value, Zone.METADATA if meta else Zone.HIDDEN)
+            if "%" in value and name in _LINKS:
+                self._add(unquote(value), Zone.HIDDEN)
+            if name == "srcdoc":
+                self._add(_TAG.sub("", value), Zone.HIDDEN)
+
+
+_TAG = re.compile(r"<[^<>]*>")

@@ -1,0 +1,103 @@
+"""Tables seen as forms: which row is the header, which groups of column names it has, how many rows hold data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dlp.model import Document, Slice, Table
+from dlp.packs import Rule
+from dlp.text import fold
+
+HEADER_ROWS = 6
+"""Rows at the top of a table that may be its header; above it stand titles, units and dates."""
+LONGEST_NAME = 16
+"""Characters that a column name can have; longer cells are prose."""
+
+
+class Form(NamedTuple):
+    """A table that answers to a rule: its matched header cells, their words, and how many data rows follow."""
+
+    cells: tuple[Slice, ...]
+    words: tuple[str, ...]
+    rows: int
+
+
+class Grid:
+    """One table with the text of its cells, read when it is asked for."""
+
+    def __init__(self, document: Document, table: Table) -> None:
+        self._document = document
+        self.table = table
+        self._names: dict[int, list[str]] = {}
+        self._headers: dict[int, str] = {}
+
+    def text(self, cell: Slice) -> str:
+        """Return the original text of one cell."""
+        return self._document.segments[cell.segment].text[cell.start : cell.end]
+
+    def names(self, row: int) -> list[str]:
+        """Return the cells of one row as folded column names; prose is empty."""
+        if row not in self._names:
+            self._names[row] = [_name(self.text(cell)) for cell in self.table.rows[row]]
+        return self._names[row]
+
+    def header(self, column: int) -> str:
+        """Return what stands above a column in the top rows, folded and in lower case."""
+        if column not in self._headers:
+            tops = range(min(HEADER_ROWS, len(self.table.rows)))
+            stacked = (self.names(r)[column] for r in tops if column < len(self.table.rows[r]))
+            self._headers[column] = "\n".join(stacked).lower()
+        return self._headers[column]
+
+
+def grids(document: Document) -> Iterator[Grid]:
+    """Give the tables of a document."""
+    for table in document.tables:
+        yield Grid(document, table)
+
+
+def tables_in(grid: Grid, rule: Rule) -> Form | None:
+    """Return the table as a form of `rule`, or None when its header or its rows do not answer to it."""
+    rows = grid.table.rows
+    for number in range(min(HEADER_ROWS, len(rows))):
+        matched = _match(grid.names(number), rule)
+        if len(matched) < rule.at_least or any(group not in matched for group in rule.require):
+            continue
+        columns = sorted(matched.values())
+        data = sum(1 for row in rows[number + 1 :] if _filled(grid, row, columns))
+        if data >= rule.rows:
+            cells = tuple(rows[number][c] for c in columns)
+            return Form(cells, tuple(grid.names(number)[c] for c in columns), data)
+    return None
+
+
+def _match(names: list[str], rule: Rule) -> dict[int, int]:
+    """Return group -> column; each column serves one group, exact names first."""
+    matched: dict[int, int] = {}
+    used: set[int] = set()
+    groups = [tuple(fold(word).lower() for word in group) for group in rule.columns]
+    for exact in (True, False):
+        for group, wanted in enumerate(groups):
+            if group in matched:
+                continue
+            for column, name in enumerate(names):
+                low = name.lower()
+                if column in used or not low:
+                    continue
+                if (low in wanted) if exact else any(word in low for word in wanted if len(word) >= 2):
+                    matched[group] = column
+                    used.add(column)
+                    break
+    return matched
+
+
+def _filled(grid: Grid, row: tuple[Slice, ...], columns: list[int]) -> bool:
+    """Tell whether at least half of the matched columns hold something in this row."""
+    full = sum(1 for c in columns if c < len(row) and grid.text(row[c]).strip())
+    return 2 * full >= len(columns)
+
+
+def _name(text: str) -> str:
+    short = text.strip()
+    return fold(short).replace(" ", "").replace("\n", "") if len(short) <= LONGEST_NAME else ""

@@ -1,0 +1,246 @@
+"""Rule packs: TOML that administrators write, decoded strictly, every fault located and with advice.
+
+Pure: the text of the files is handed in. Patterns are RE2 syntax over the normalized view, without look-around; what
+may not stand beside a hit is said by `edges`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+import re2
+from msgspec import Meta
+
+from dlp import located, marks
+from dlp.checks import CHECKS
+from dlp.errors import PackError, Problem
+from dlp.model import Frozen, Level, Reference, Regime, Say, Severity
+from dlp.text import fold
+
+Kind = Literal["pattern", "terms", "mark", "table"]
+Edges = Literal["alnum", "digits", "letters", "none"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+WIDEST = 256
+"""Characters that one hit may have; longer secrets are known by their beginning."""
+
+
+class Near(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Context: words within `distance` characters before or after a hit, or in the header of its column."""
+
+    words: tuple[str, ...]
+    distance: Annotated[int, Meta(ge=1, le=200)] = 20
+    required: bool = False
+
+
+class Term(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word or phrase with its weight (1-10) and whether its borders are judged."""
+
+    term: str
+    weight: Annotated[float, Meta(gt=0, le=10)] = 5
+    boundary: Literal["straddle", "none", ""] = ""
+    """Empty: `straddle` for 2-3 characters, `none` from 4 on."""
+
+
+class Rule(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing to find."""
+
+    id: str
+    name: str
+    kind: Kind
+    type: str
+    severity: Severity = Severity.MEDIUM
+    level: Level | None = None
+    regime: Regime | None = None
+    confidence: Share = 0.9
+    pattern: str = ""
+    edges: Edges = "alnum"
+    check: str = ""
+    mask: str = "keep:1,1"
+    near: Near | None = None
+    not_near: Near | None = None
+    redact: bool | None = None
+    terms: tuple[Term | str, ...] = ()
+    families: tuple[str, ...] = ()
+    columns: tuple[tuple[str, ...], ...] = ()
+    at_least: Annotated[int, Meta(ge=2)] = 3
+    rows: Annotated[int, Meta(ge=1)] = 5
+    require: tuple[int, ...] = ()
+    examples: tuple[str, ...] = ()
+    counterexamples: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def cuts(self) -> bool:
+        """Tell whether a redaction removes the hits of this rule: patterns, unless the pack says otherwise."""
+        return self.kind == "pattern" if self.redact is None else self.redact
+
+    def all_terms(self) -> tuple[Term, ...]:
+        """Return the terms with weights; a bare string has the usual weight."""
+        return tuple(Term(term=t) if isinstance(t, str) else t for t in self.terms)
+
+
+class Head(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a pack says of itself."""
+
+    id: str
+    name: str
+    version: str
+    category: str
+    description: str = ""
+
+
+class _File(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pack: Head
+    rules: tuple[Rule, ...] = ()
+
+
+class Pack(Frozen, frozen=True, kw_only=True):
+    """One loaded pack."""
+
+    id: str
+    name: str
+    version: str
+    category: str
+    description: str
+    rules: tuple[Rule, ...]
+    file: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:<hex>` of the pack's content; the place of its file does not matter."""
+        content = msgspec.json.encode(msgspec.structs.replace(self, file=""), order="deterministic")
+        return "sha256:" + hashlib.sha256(content).hexdigest()
+
+    def full_id(self, rule: Rule) -> str:
+        """Return the rule's id with the pack's before it."""
+        return f"{self.id}.{rule.id}"
+
+
+def digest(packs: Sequence[Pack]) -> str:
+    """Return `sha256:<hex>` over all packs, whatever their order."""
+    whole = "\n".join(sorted(pack.digest for pack in packs))
+    return "sha256:" + hashlib.sha256(whole.encode()).hexdigest()
+
+
+def load(texts: Mapping[str, str]) -> tuple[Pack, ...]:
+    """Return the packs in `texts` (file name -> TOML); PackError carries every fault of every file."""
+    loaded: list[Pack] = []
+    problems: list[Problem] = []
+    for file, text in texts.items():
+        decoded, faults = located.decode(text, _File, file)
+        problems += faults
+        if decoded is None:
+            continue
+        problems += _faults(decoded, file, located.lines(text))
+        head = decoded.pack
+        if any(p.id == head.id for p in loaded):
+            problems.append(_say(file, 1, "pack.id", f"规则包编号重复：{head.id}", f"this pack id is taken: {head.id}"))
+        loaded.append(
+            Pack(
+                id=head.id,
+                name=head.name,
+                version=head.version,
+                category=head.category,
+                description=head.description,
+                rules=decoded.rules,
+                file=file,
+            )
+        )
+    if problems:
+        raise PackError(
+            Say(f"规则包有 {len(problems)} 处问题", f"{len(problems)} faults in the packs"),
+            tuple(problems),
+            Say("逐条改正后用 dlp packs check 检查", "mend each and check with `dlp packs check`"),
+        )
+    return tuple(loaded)
+
+
+def lint(packs: Sequence[Pack]) -> tuple[Problem, ...]:
+    """Return advice on packs that load: what a careful author would add."""
+    return tuple(problem for pack in packs for rule in pack.rules for problem in _advice(pack, rule))
+
+
+def compile_pattern(pattern: str) -> re2._Regexp:
+    """Return the pattern compiled by RE2 for UTF-8 bytes, leftmost-longest; re2.error when it is refused."""
+    options = re2.Options()
+    options.longest_match = True
+    options.never_capture = True
+    options.log_errors = False
+    return re2.compile(pattern.encode(), options)
+
+
+def width(pattern: str) -> int:
+    """Return how many characters a hit of `pattern` can have, at most `WIDEST`."""
+    try:
+        longest = re._parser.parse(pattern).getwidth()[1]  # type: ignore[attr-defined]  # noqa: SLF001  no public door
+    except (re.error, OverflowError, RecursionError):
+        return WIDEST  # RE2 knows a construct that `re` does not
+    return min(WIDEST, int(longest))
+
+
+def _faults(file: _File, name: str, where: dict[located.Path, int]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for number, rule in enumerate(file.rules):
+
+        def say(key: str, zh: str, en: str, advice: Say | None = None, *, at: int = number) -> Problem:
+            line = located.line_of(where, ("rules", at, key))
+            return _say(name, line, f"rules[{at + 1}] {file.rules[at].id}.{key}", zh, en, advice)
+
+        if rule.id in seen:
+            yield say("id", f"规则编号重复：{rule.id}", f"this rule id is taken: {rule.id}")
+        seen.add(rule.id)
+        if rule.check and rule.check not in CHECKS:
+            known = ", ".join(sorted(CHECKS))
+            yield say(
+                "check", f"没有校验 {rule.check}", f"no check {rule.check}", Say(f"可用：{known}", f"known: {known}")
+            )
+        yield from _kind_faults(rule, say)
+
+
+def _kind_faults(rule: Rule, say: object) -> Iterator[Problem]:
+    if not callable(say):
+        return
+    if rule.kind == "pattern":
+        try:
+            compile_pattern(rule.pattern)
+        except re2.error as err:
+            why = err.args[0].decode("utf-8", "replace") if isinstance(err.args[0], bytes) else str(err.args[0])
+            advice = Say("不支持环视与反向引用；两侧限制用 edges", "no look-around or back references; use `edges`")
+            yield say("pattern", f"正则不能用：{why}", f"the pattern is refused: {why}", advice)
+        if not rule.pattern or fold(rule.pattern) == "" or re.fullmatch(r"\(?\.?[*?]\)?", rule.pattern):
+            yield say("pattern", "正则为空", "the pattern is empty")
+    if rule.kind == "terms":
+        if not rule.terms:
+            yield say("terms", "没有词", "there are no terms")
+        for term in rule.all_terms():
+            if len(fold(term.term).strip()) < 2:
+                advice = Say("单字到处都是，请写成词", "one character stands everywhere; write a word")
+                yield say("terms", f"词太短：{term.term}", f"the term is too short: {term.term}", advice)
+    if rule.kind == "mark":
+        for family in set(rule.families) - marks.FAMILIES:
+            known = ", ".join(sorted(marks.FAMILIES))
+            yield say("families", f"没有标志家族 {family}", f"no mark family {family}", Say(known, known))
+    if rule.kind == "table" and (
+        len(rule.columns) < rule.at_least or any(r >= len(rule.columns) for r in rule.require)
+    ):
+        yield say(
+            "columns", "列数少于 at_least，或 require 超出", "fewer columns than at_least, or require beyond them"
+        )
+
+
+def _advice(pack: Pack, rule: Rule) -> Iterator[Problem]:
+    where = f"{pack.id}.{rule.id}"
+    if len(rule.examples) < 2:
+        yield _say(pack.file, None, where, "样例少于 2 个", "fewer than two examples")
+    if not rule.counterexamples:
+        yield _say(pack.file, None, where, "没有反例", "no counterexample")
+    if not rule.references:
+        yield _say(pack.file, None, where, "没有依据", "no reference to a law or standard")
+
+
+def _say(file: str, line: int | None, key: str, zh: str, en: str, advice: Say | None = None) -> Problem:  # noqa: PLR0917
+    return Problem(file=file, line=line, key=key, say=Say(zh, en), advice=advice)

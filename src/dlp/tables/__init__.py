@@ -1,0 +1,1 @@
+"""Tables that the view is folded by; see README.md here."""

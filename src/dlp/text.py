@@ -1,0 +1,201 @@
+"""One normalized view of a document, with an exact map back to the original characters.
+
+Folding is one character to one (full width, compatibility forms, radicals, traditional Han); removal (zero width,
+direction controls, blanks between Han characters) keeps an index. So every hit in the view has exact offsets in the
+original, and nothing is ever searched for a second time.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlp.model import Segment, Slice
+
+Ints = NDArray[np.int32]
+Units = NDArray[np.uint16]
+
+LONGEST_BLANK = 8
+"""Blanks between two Han characters up to this many are removed: `机 密`, `机　　密`; more are a gap in a layout."""
+
+_STAND_IN = "\ue000"  # for characters beyond the BMP, so that one code point stays one unit
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_SPACE, _TAB, _NEWLINE, _HARD = 0x20, 0x09, 0x0A, 0xE001
+_KEPT = {0x3299}  # ㊙ is a mark of its own; NFKC would make it an ordinary 秘
+_DASHES = (*range(0x2010, 0x2014), 0x2212, 0xFE58, 0xFE63, 0xFF0D)
+_REMOVED = (
+    *range(0x09),
+    0x0B,
+    0x0C,
+    *range(0x0E, 0x20),
+    0x7F,
+    *range(0x80, 0xA0),
+    0xAD,
+    *range(0x300, 0x370),
+    0x61C,
+    0x180E,
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2060, 0x2070),
+    *range(0x20D0, 0x2100),
+    *range(0xD800, 0xE000),
+    *range(0xFE00, 0xFE10),
+    *range(0xFE20, 0xFE30),
+    0xFEFF,
+    *range(0xFFF0, 0xFFFC),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The normalized text of a document and the way back."""
+
+    text: str
+    utf8: bytes
+    """The same in UTF-8: what the scanner reads."""
+    index: Ints
+    """View character -> character of the joined original (segments with one line break between)."""
+    starts: Ints
+    """Where each segment begins in the joined original."""
+    breaks: Ints
+    """View offsets at which an original line or segment begins, ascending."""
+    segments: tuple[Segment, ...]
+
+
+@cache
+def _fold_table() -> Units:
+    """Return the table of 65,536 units: what each folds to, itself where nothing."""
+    table = np.arange(65_536, dtype=np.uint16)
+    for code in range(0xA0, 0x10000):
+        if 0xAC00 <= code <= 0xF8FF or 0x4E00 <= code <= 0x9FFF or code in _KEPT:
+            continue
+        folded = unicodedata.normalize("NFKC", chr(code))
+        if len(folded) == 1 and ord(folded) < 0x10000:
+            table[code] = ord(folded)
+    for name in ("radicals.txt", "simplified.txt"):
+        text = (resources.files("dlp.tables") / name).read_text(encoding="utf-8")
+        pairs = "".join(line for line in text.splitlines() if not line.startswith("#"))
+        for place in range(0, len(pairs), 2):
+            table[ord(pairs[place])] = ord(pairs[place + 1])
+    simple = table.copy()
+    table = simple[table]  # a compatibility form of a traditional character folds twice
+    for code in (0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000, 0x0D, 0x85):
+        table[code] = _SPACE
+    for code in (0x2028, 0x2029):
+        table[code] = _NEWLINE
+    for code in _DASHES:
+        table[code] = ord("-")
+    return table
+
+
+@cache
+def _removed_table() -> NDArray[np.bool_]:
+    table = np.zeros(65_536, dtype=np.bool_)
+    table[[c for c in _REMOVED if c != 0x85]] = True
+    return table
+
+
+@cache
+def _han_table() -> NDArray[np.bool_]:
+    """Return which folded units are Han characters, or marks that stand among them (★ 〇 ㊙)."""
+    table = np.zeros(65_536, dtype=np.bool_)
+    table[0x3400:0x4DC0] = True
+    table[0x4E00:0xA000] = True
+    table[0xF900:0xFB00] = True
+    table[[0x3007, 0x2605, 0x2606, 0x3299]] = True
+    return table
+
+
+def fold(text: str) -> str:
+    """Return `text` as it would stand in a view by itself; for terms and context words of packs."""
+    return normalize((Segment(text=text),)).text
+
+
+def normalize(segments: Sequence[Segment]) -> View:
+    """Return the view of `segments`, in their order. Linear in the length of the text."""
+    segments = tuple(segments)
+    joined = "\n".join(s.text for s in segments)
+    lengths = np.fromiter((len(s.text) + 1 for s in segments), dtype=np.int64, count=len(segments))
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int32) if segments else np.zeros(0, np.int32)
+    plain = _BEYOND.sub(_stand_in, joined) if joined and max(joined) > "\uffff" else joined
+    raw = np.frombuffer(plain.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
+    units = np.take(_fold_table(), raw)
+    hard = starts[1:][[not s.soft for s in segments[1:]]] - 1 if len(segments) > 1 else np.zeros(0, np.int32)
+    units[hard] = _HARD
+    index = np.flatnonzero(~np.take(_removed_table(), raw)).astype(np.int32)
+    units = units[index]
+    keep = _outside_gaps(units)
+    if keep is not None:
+        units, index = units[keep], index[keep]
+    units[units == _HARD] = _NEWLINE
+    text = units.tobytes().decode("utf-16-le")
+    newlines = np.flatnonzero(raw == _NEWLINE).astype(np.int32) + 1
+    lines = np.union1d(starts, newlines)
+    breaks = np.unique(np.searchsorted(index, lines)).astype(np.int32)
+    return View(text, text.encode(), index, starts, breaks[breaks < max(1, len(text))], segments)
+
+
+def slices(view: View, start: int, end: int) -> tuple[Slice, ...]:
+    """Return the original characters that view characters `start` to `end` stand for, one slice a segment.
+
+    Removed characters between the first and the last one are covered.
+    """
+    if not 0 <= start < end <= len(view.index):
+        return ()
+    first, last = int(view.index[start]), int(view.index[end - 1])
+    number = int(np.searchsorted(view.starts, first, side="right")) - 1
+    found = []
+    while number < len(view.segments) and int(view.starts[number]) <= last:
+        begin = int(view.starts[number])
+        low, high = max(0, first - begin), min(len(view.segments[number].text), last + 1 - begin)
+        if low < high:
+            found.append(Slice(number, low, high))
+        number += 1
+    return tuple(found)
+
+
+def line(view: View, offset: int) -> tuple[int, int]:
+    """Return where the original line that holds view character `offset` begins and ends, without its break."""
+    place = int(np.searchsorted(view.breaks, offset, side="right"))
+    begin = int(view.breaks[place - 1]) if place else 0
+    end = int(view.breaks[place]) if place < len(view.breaks) else len(view.text)
+    while end > begin and view.text[end - 1] == "\n":
+        end -= 1
+    return begin, end
+
+
+def _stand_in(found: re.Match[str]) -> str:
+    """Fold one character beyond the BMP: styled letters and digits to plain ones, variation selectors to nothing."""
+    char = found[0]
+    if 0xE0000 <= ord(char) <= 0xE0FFF:
+        return "\u200b"
+    folded = unicodedata.normalize("NFKC", char)
+    return folded if len(folded) == 1 and folded <= "\uffff" else _STAND_IN
+
+
+def _outside_gaps(units: Units) -> NDArray[np.bool_] | None:
+    """Return which units are kept: all but short runs of blanks and soft breaks between two Han characters."""
+    blank = (units == _SPACE) | (units == _NEWLINE)
+    if not blank.any():
+        return None
+    edge = np.flatnonzero(np.diff(np.concatenate(([False], blank, [False])).astype(np.int8)))
+    begins, ends = edge[0::2], edge[1::2]
+    inner = (begins > 0) & (ends < len(units)) & (ends - begins <= LONGEST_BLANK)
+    begins, ends = begins[inner], ends[inner]
+    han = _han_table()
+    between = han[units[begins - 1]] & han[units[ends]]
+    begins, ends = begins[between], ends[between]
+    if not len(begins):
+        return None
+    step = np.zeros(len(units) + 1, dtype=np.int8)
+    step[begins] = 1
+    step[ends] -= 1
+    kept: NDArray[np.bool_] = np.cumsum(step[:-1]) == 0
+    return kept

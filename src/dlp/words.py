@@ -1,0 +1,111 @@
+"""Word borders by jieba's dictionary: a hit is a word here, or two halves of its neighbours.
+
+`司机密切` holds 机密 as characters, not as a word. Only a true straddle is rejected: a token that crosses an end of the
+term without holding the whole term. Containment (政府 in 人民政府) is kept. HMM is off: it is quadratic on runs of
+unknown characters, and it glues unknown neighbours together. rjieba gives the same tokens as jieba, faster.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+try:
+    import rjieba as _fast
+except ImportError:  # no wheel for this platform: the reference serves, at a tenth of the speed
+    _fast = None  # type: ignore[assignment]
+
+REACH = 64
+"""Characters looked at on each side; agreement with the whole text is 100 % from 10 on (measured on 44,939 hits)."""
+
+_BLOCK = re.compile(r"[\u4E00-\u9FD5a-zA-Z0-9+#&._%\-]+")  # what jieba itself takes as one piece
+_LOADING = threading.Lock()
+_CACHE: list[str] = []
+
+
+class Border(NamedTuple):
+    """A judgement on one hit: kept or not, how much it counts, the words around it, and the word that crosses it."""
+
+    kept: bool
+    weight: float
+    words: tuple[str, ...]
+    rival: str | None
+
+
+def engine() -> str:
+    """Return which engine cuts the words: `rjieba`, or `jieba` where rjieba is missing."""
+    return "rjieba" if _fast is not None else "jieba"
+
+
+def use_cache_folder(path: str) -> None:
+    """Let jieba keep its own cache in `path`, a private folder (0700). Without this it keeps none.
+
+    jieba would otherwise load a predictable name from the shared temporary folder, which any local user can plant.
+    """
+    folder = Path(path)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = folder.lstat()
+    if about.st_uid == os.geteuid() and not about.st_mode & 0o077:
+        _CACHE[:] = [str(folder)]
+
+
+def judge(text: str, start: int, end: int) -> Border:
+    """Judge the term at `text[start:end]`; terms of four characters and more are always kept."""
+    if end - start >= 4:
+        return Border(True, 1.0, (), None)
+    low, high = _block(text, start, end)
+    words = cut(text[low:high])
+    place = low
+    for word in words:
+        after = place + len(word)
+        crosses = place < start < after or place < end < after
+        if crosses and not (place <= start and end <= after):
+            return Border(False, 0.0, words, word)
+        place = after
+    return Border(True, 1.0, words, None)
+
+
+@lru_cache(maxsize=8192)
+def cut(block: str) -> tuple[str, ...]:
+    """Return the words of a short text, HMM off."""
+    if _fast is not None:
+        return tuple(_fast.cut(block, False))
+    return reference(block)
+
+
+def reference(block: str) -> tuple[str, ...]:
+    """Return the words of a text by jieba itself; what `cut` must equal."""
+    return tuple(_jieba().cut(block, HMM=False))
+
+
+def _block(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return the bounds of jieba's own block around a hit, at most `REACH` characters to each side."""
+    floor = max(0, start - REACH)
+    low = start
+    while low > floor and _BLOCK.match(text[low - 1]):
+        low -= 1
+    found = _BLOCK.match(text, end, min(len(text), end + REACH))
+    return low, found.end() if found else end
+
+
+@lru_cache(maxsize=1)
+def _jieba():  # type: ignore[no-untyped-def]  # noqa: ANN202  jieba has no types
+    """Return a tokenizer of our own with jieba's dictionary, loaded without the shared temporary folder."""
+    import jieba  # noqa: PLC0415  half a second and 60 MB that only the reference needs
+
+    with _LOADING:
+        jieba.setLogLevel(logging.WARNING)
+        tokenizer = jieba.Tokenizer()
+        if _CACHE:
+            tokenizer.tmp_dir = _CACHE[0]
+            tokenizer.initialize()
+        else:
+            with tokenizer.get_dict_file() as file:
+                tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(file)
+            tokenizer.initialized = True
+        return tokenizer
