@@ -346,7 +346,7 @@ def password_value(raw: str) -> bool:
 
     Takes the value alone or the whole field (`密码: Abc@12345`).
     """
-    value = re.split(r"[:=]", raw, maxsplit=1)[-1] if re.match(r"[^:=]{2,16}[:=]", raw) else raw
+    value: str = re.split(r"[:=]", raw, maxsplit=1)[-1] if re.match(r"[^:=]{2,16}[:=]", raw) else raw
     value = value.strip("\"'`<>[](){} ")
     if len(value) < 4 or value.lower() in _PLACEHOLDERS or len(set(value)) < 3:
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import math
 import re
 import tomllib
 from enum import Enum
@@ -263,9 +264,12 @@ class _Walk:
                 self.add_error(err, path, tuple(fields))
 
     def _check_leaf(self, value: Any, shape: inspect.Type, path: Path) -> None:
-        wanted = _python_type(shape)
+        if isinstance(value, float) and not math.isfinite(value):
+            # TOML writes inf and nan; a limit without end is no limit.
+            self._add(Say("应为有限的数字", "must be a finite number"), path)
+            return
         try:
-            convert(value, wanted)
+            convert(value, _python_type(shape))
         except msgspec.ValidationError as err:
             words = _wanted(shape)
             if words is None:

@@ -162,7 +162,7 @@ class Matcher:
         for known in self._known:
             if known.rule.kind == "table":
                 told += [_as_candidate(f) for f in self._forms(document, known)]
-        return tuple(sorted(told, key=lambda c: (c.slices[0] if c.slices else Slice(0, 0, 0), c.rule)))
+        return tuple(sorted(told, key=_place_of))
 
     def mask(self, text: str) -> str:
         """Return `text` with every identifier in it masked: for file names and paths that are shown."""
@@ -612,3 +612,8 @@ def _as_candidate(found: Finding) -> Candidate:
         confidence=found.confidence,
         why=found.why,
     )
+
+
+def _place_of(candidate: Candidate) -> tuple[int, int, str]:
+    first = candidate.slices[0] if candidate.slices else Slice(0, 0, 0)
+    return first.segment, first.start, candidate.rule

@@ -32,8 +32,9 @@ _VOID = frozenset("area base br col embed hr img input link meta param source tr
 _UNSHOWN = frozenset("script style template noscript noframes noembed head datalist object iframe".split())  # noqa: SIM905
 _SPOKEN = frozenset(
     "alt title value placeholder content label summary abbr cite data datetime download href src action srcdoc "
-    "onclick aria-label aria-description name id class style".split()  # noqa: SIM905
+    "aria-label aria-description".split()  # noqa: SIM905
 )
+_NUMBERED = re.compile(r"\d{6}")
 _LINKS = frozenset({"href", "src", "action", "data", "cite"})
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
@@ -43,6 +44,7 @@ _HIDING = re.compile(
 _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.I)
 _ALIASES = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "gb_2312-80": "gb18030", "utf8": "utf-8"}
 _KNOWN = frozenset({"utf-8", "gb18030", "big5", "cp950", "utf-16-le", "utf-16-be", "utf-16", "windows-1252", "iso-8859-1"})
+_CELLS = ("td", "th")
 _ZONES = {"header": Zone.HEADER, "footer": Zone.FOOTER}
 
 
@@ -102,6 +104,7 @@ class _Page:
         self._text: list[str] = []
         self._aside: list[str] = []
         self._tables: list[list[list[Slice]]] = []
+        self._cells: list[int] = []
         self._seen: set[str] = set()
         self._count = 0
 
@@ -120,6 +123,8 @@ class _Page:
             self._tables.append([])
         elif tag == "tr" and self._tables:
             self._tables[-1].append([])
+        elif tag in _CELLS:
+            self._cells.append(len(self._reading.segments))
         if tag not in _VOID:
             if len(self._open) >= _DEEPEST:
                 raise Full(GapKind.TOO_DEEP, f"elements are nested more than {_DEEPEST} deep")
@@ -130,9 +135,10 @@ class _Page:
         """Learn that an element ends; the parser has closed those inside it."""
         if tag in _VOID:
             return
-        text = self._flush() if tag in _BLOCKS else None
-        if tag in ("td", "th") and self._tables and self._tables[-1]:
-            self._tables[-1][-1].append(text or Slice(max(0, len(self._reading.segments) - 1), 0, 0))
+        if tag in _BLOCKS:
+            self._flush()
+        if tag in _CELLS and self._cells:
+            self._end_cell(self._cells.pop())
         elif tag == "table" and self._tables:
             rows = [tuple(row) for row in self._tables.pop()]
             if self._reading.segments:
@@ -144,6 +150,13 @@ class _Page:
             self._veiled -= veiled
             if name == tag:
                 break
+
+    def _end_cell(self, first: int) -> None:
+        """A cell is the first text in it; an empty one is an empty slice of whatever stands before it."""
+        segments = self._reading.segments
+        if self._tables and self._tables[-1] and segments:
+            at = min(first, len(segments) - 1)
+            self._tables[-1][-1].append(Slice(at, 0, len(segments[at].text) if at == first else 0))
 
     def data(self, text: str) -> None:
         """Learn text."""
@@ -170,30 +183,27 @@ class _Page:
         self._flush()
         self._flush_aside()
 
-    def _flush(self) -> Slice | None:
+    def _flush(self) -> None:
         text, self._text = "".join(self._text), []
-        inner = self._flush_aside()
+        self._flush_aside()
         zone = next((_ZONES[name] for name, _ in reversed(self._open) if name in _ZONES), Zone.BODY)
-        return self._add(text, zone) or inner
+        self._add(text, zone)
 
-    def _flush_aside(self) -> Slice | None:
+    def _flush_aside(self) -> None:
         text, self._aside = "".join(self._aside), []
-        return self._add(text, Zone.METADATA if self._open and self._open[-1][0] == "title" else Zone.HIDDEN)
+        self._add(text, Zone.METADATA if self._open and self._open[-1][0] == "title" else Zone.HIDDEN)
 
-    def _add(self, text: str, zone: Zone) -> Slice | None:
+    def _add(self, text: str, zone: Zone) -> None:
         text = text.strip()
-        if not text:
-            return None
-        self._count += 1
-        number = self._reading.add(text, part=self._part, anchor=str(self._count), zone=self._veil(zone))
-        return Slice(number, 0, len(text))
-
-    def _veil(self, zone: Zone) -> Zone:
-        return Zone.HIDDEN if self._hidden else zone
+        if text:
+            self._count += 1
+            zone = Zone.HIDDEN if self._hidden else zone
+            self._reading.add(text, part=self._part, anchor=str(self._count), zone=zone)
 
     def _read_attributes(self, tag: Any, attrib: Mapping[str, str]) -> None:
         for name, value in attrib.items():
-            if value in self._seen or len(value) < 2 or not (name in _SPOKEN or name[:2] in ("on", "da") or len(value) > 7):
+            spoken = name in _SPOKEN or not value.isascii() or "@" in value or _NUMBERED.search(value)
+            if value in self._seen or not spoken or len(value) < 2:
                 continue
             self._seen.add(value)
             meta = tag == "meta" and name == "content"

@@ -6,6 +6,7 @@ pictures and programs, which are not read, are gaps. There is one member list an
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Iterator
@@ -26,7 +27,10 @@ MEDIA = ("application/x-ole-encrypted",)
 _CHUNK = 1 << 18  # bytes handed to the parser between two looks at the clock
 _ICON = 32  # pixels: a picture no larger than this in both directions holds no words
 _ICON_BYTES = 8_192  # an icon that is larger holds more than its pixels
+_THUMBNAIL_BYTES = 65_536
 _THUMBNAIL = 256  # pixels: Word's preview of the first page, far below the size at which print can be read
+_KNOWN_THUMBNAILS = frozenset({"96367138dc44ce09bf2c8f0f8e49348a1478d2c5c0af69bbc2bbc38b63cdcead"})
+"""SHA-256 of previews that are part of a template and show an empty page: that of python-docx."""
 _ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["']""")
 _ENCODINGS = frozenset({b"utf-8", b"utf8", b"utf-16", b"utf-16le", b"utf-16be", b"us-ascii", b"ascii"})
 _XML_NAMES = (".xml", ".rels", ".vml")
@@ -252,8 +256,10 @@ class Walk:
         size = loose.picture_size(data)
         if size is not None and max(size) <= _ICON and len(data) <= _ICON_BYTES:
             return
-        if size is not None and max(size) <= _THUMBNAIL and name in self.thumbnails:
-            return
+        if size is not None and name in self.thumbnails:
+            known = hashlib.sha256(data).hexdigest() in _KNOWN_THUMBNAILS
+            if known or (max(size) <= _THUMBNAIL and len(data) <= _THUMBNAIL_BYTES):
+                return
         if media in ("image/emf", "image/wmf", "image/svg+xml"):
             self._add_runs(name, data)
         self.reading.note(Gap(kind=GapKind.NO_OCR, part=self.path(name), detail=f"a picture ({media}) was not read"))

@@ -446,19 +446,27 @@ def _line(piece: _Piece) -> Line | None:
     gaps = (group.a0[at][1:] - reach[:-1]) / group.em[at][1:]
     usual = max(0.0, _middle(gaps)) if len(gaps) else 0.0
     blank = (gaps > max(BLANK_GAP, 1.7 * usual)).tolist()
-    vertical = group.angle in (90, 270)
-    low, high = (1, 3) if vertical else (0, 2)
+    sides = boxes[:, [1, 3] if group.angle in (90, 270) else [0, 2]]
+    whole = "".join(letters)
+    if any(blank) or len(whole) != len(letters) or not whole.isprintable() or " " in whole or "\u3000" in whole:
+        whole, edges = _spaced(letters, sides.tolist(), blank)
+    else:
+        edges = sides.ravel()
+    first = group.glyphs.kinds[int(group.glyphs.styles[group.at[at[0]]])]
+    style = Style(group.angle, round(piece.em, 2), first.face, first.colour, group.hidden)
+    low, high = boxes.min(axis=0).tolist(), boxes.max(axis=0).tolist()
+    return Line(whole, (low[0], low[1], high[2], high[3]), edges, style)
+
+
+def _spaced(letters: list[str], sides: list[list[float]], blank: list[bool]) -> tuple[str, Floats]:
+    """Put in the blanks that a reader sees; blanks, put in or drawn, have no ink."""
     text: list[str] = []
     edges: list[float] = []
     for i, letter in enumerate(letters):
-        begin, end = float(boxes[i, low]), float(boxes[i, high])
+        begin, end = sides[i]
         if i and blank[i - 1] and not letter.isspace() and not letters[i - 1].isspace():
             text.append(" ")
             edges += [begin, begin]
         text.append(letter)
-        edges += [begin, begin] * len(letter) if letter.isspace() else [begin, end] * len(letter)
-    kinds = [group.glyphs.kinds[k] for k in group.glyphs.styles[group.at[at]].tolist()]
-    first = kinds[0]
-    style = Style(group.angle, round(piece.em, 2), first.face, first.colour, group.hidden)
-    box = (float(boxes[:, 0].min()), float(boxes[:, 1].min()), float(boxes[:, 2].max()), float(boxes[:, 3].max()))
-    return Line("".join(text), box, np.array(edges, dtype=np.float64), style)
+        edges += [begin, begin if letter.isspace() else end] * len(letter)
+    return "".join(text), np.array(edges, dtype=np.float64)

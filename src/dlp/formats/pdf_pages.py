@@ -244,18 +244,22 @@ def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, 
     at: list[int] = []
     kinds: list[int] = []
     last = -1
+    known = styles.numbers
     for i, thing in enumerate(objects):
         if not thing:
             continue
         code = codes[i]
-        if 0xDC00 <= code <= 0xDFFF and last == i - 1 and text and 0xD800 <= ord(text[-1]) <= 0xDBFF:
+        if 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE:
+            text.append(chr(code))
+        elif 0xDC00 <= code <= 0xDFFF and last == i - 1 and text and 0xD800 <= ord(text[-1]) <= 0xDBFF:
             text[-1] = chr(0x10000 + ((ord(text[-1]) - 0xD800) << 10) + code - 0xDC00)
             raw[last, [0, 3]] = np.minimum(raw[last, [0, 3]], raw[i, [0, 3]])
             raw[last, [1, 2]] = np.maximum(raw[last, [1, 2]], raw[i, [1, 2]])
             continue
-        text.append(_letter(page, i, code))
+        else:
+            text.append(_letter(page, i, code))
         at.append(i)
-        kinds.append(styles.of(thing, i))
+        kinds.append(known[thing] if thing in known else styles.of(thing, i))
         last = i
     places = np.array(at, dtype=np.int64)
     raw = raw[places][:, [0, 3, 2, 1]] if at else np.zeros((0, 4))
@@ -330,21 +334,20 @@ class _Styles:
         self.kinds: list[Style] = []
         self._page = page
         self._frame = frame
-        self._objects: dict[int, int] = {}
-        self._numbers: dict[Style, int] = {}
+        self.numbers: dict[int, int] = {}
+        """Number of the style of each text object asked so far."""
+        self._equal: dict[Style, int] = {}
         self._faces: dict[int, str] = {}
         self._six = (ctypes.c_float * 6)()
         self._four = (ctypes.c_uint * 4)()
 
     def of(self, thing: int, place: int) -> int:
         """Return the number of the style of text object `thing`, whose first character is at `place`."""
-        number = self._objects.get(thing)
-        if number is None:
-            style = self._ask(thing, place)
-            number = self._numbers.setdefault(style, len(self.kinds))
-            if number == len(self.kinds):
-                self.kinds.append(style)
-            self._objects[thing] = number
+        style = self._ask(thing, place)
+        number = self._equal.setdefault(style, len(self.kinds))
+        if number == len(self.kinds):
+            self.kinds.append(style)
+        self.numbers[thing] = number
         return number
 
     def _ask(self, thing: int, place: int) -> Style:
