@@ -106,3 +106,21 @@ def squeezed_zeros(count: int) -> bytes:
     engine = zlib.compressobj(9)
     inner = b"".join(engine.compress(bytes(1 << 20)) for _ in range(count >> 20)) + engine.flush()
     return zlib.compress(inner, 9)
+
+
+def text_pdf(*pages: str) -> bytes:
+    """Return a PDF with these pages of Chinese text."""
+    return drawn(*(written(text) for text in pages))
+
+
+def encrypted_pdf() -> bytes:
+    """Return a PDF that needs a password to open."""
+    return changed(text_pdf("机密"), lambda _: None, encryption=pikepdf.Encryption(user="u", owner="o"))
+
+
+def flate_bomb(size: int = 2 << 30) -> bytes:
+    """Return a small PDF whose content stream inflates to `size` bytes of blanks."""
+    engine = zlib.compressobj(9)
+    block = b" " * (1 << 20)
+    packed = b"".join(engine.compress(block) for _ in range(size >> 20)) + engine.flush()
+    return by_hand(simple(packed, entries=b"/Filter /FlateDecode"))

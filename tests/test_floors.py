@@ -13,7 +13,6 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "dlp"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("model", "errors"),
     (
-        "thought",
         "located",
         "tables",
         "text",
@@ -21,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "words",
         "marks",
         "packs",
+        "forms",
         "match",
         "policy",
         "plan",
@@ -32,16 +32,21 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "wire",
         "sniff",
         "formats",
+        "landlock",
+        "seccomp",
+        "orders",
+        "child",
         "worker",
+        "keeper",
         "sandbox",
+        "audit",
         "store",
         "vault",
-        "audit",
         "sources",
     ),
     ("pipeline",),
     ("service",),
-    ("cli", "daemon", "web"),
+    ("cli",),
 )
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

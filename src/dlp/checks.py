@@ -291,6 +291,7 @@ def email(raw: str) -> bool:
 
 def ipv4(raw: str) -> bool:
     """Check an address that can belong to a machine: not 0.x, loopback, broadcast, not a version (1.2.0.1)."""
+    raw = re.split("[:/]", raw, maxsplit=1)[0]  # a port or the length of a prefix may follow
     try:
         address = ipaddress.IPv4Address(raw)
     except ValueError:

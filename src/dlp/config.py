@@ -283,9 +283,13 @@ NOTES: dict[str, tuple[str, ...]] = {
 
 def example() -> str:
     """Return the commented TOML of the real defaults: the text of `config.example.toml`."""
-    defaults = msgspec.to_builtins(Config(), enc_hook=str)
-    rows = [HEAD.rstrip()]
-    for name, value in defaults.items():
+    return HEAD + toml(Config())
+
+
+def toml(config: Config) -> str:
+    """Return a configuration as commented TOML that reads back to the same values."""
+    rows: list[str] = []
+    for name, value in plain(config).items():
         tables = value if isinstance(value, list | tuple) else [value]
         rows += ["", *(f"# {note}" for note in NOTES.get(name, ()))]
         for table in tables:

@@ -128,14 +128,20 @@ def reader(fd: int) -> BinaryIO:
     return cast("BinaryIO", os.fdopen(own, "rb"))
 
 
-def write_new(path: Path, body: int) -> None:
-    """Write all of fd `body` to `path`, which must not exist; afterwards it is whole and durable or not there."""
+def write_new(path: Path, body: int | bytes) -> None:
+    """Write `body` (bytes, or all of an fd) to `path`, which must not exist; then it is whole and durable or not there.
+
+    FileExistsError when the name is taken, FileNotFoundError when its folder is missing.
+    """
     part = f".{path.name[:40]}.{os.getpid()}.part".encode()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
         try:
-            copy_all(body, fd)
+            if isinstance(body, int):
+                copy_all(body, fd)
+            else:
+                write_all(fd, body)
             os.fsync(fd)
             rename_new(folder, part, os.fsencode(path.name))
         except BaseException:

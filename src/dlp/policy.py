@@ -341,7 +341,10 @@ def _without_echoes(reasons: list[Reason]) -> list[Reason]:
 
 
 def _gravest(findings: Sequence[Finding], reasons: Sequence[Reason]) -> tuple[Level | None, Regime | None]:
-    named = [findings[i] for r in reasons for i in r.findings]
+    # A word alone does not give a document its level; words that hold it back do.
+    named = [
+        findings[i] for r in reasons for i in r.findings if findings[i].type != "term" or r.action >= Action.QUARANTINE
+    ]
     levelled = [f for f in named if f.level is not None]
     if not levelled:
         return None, None

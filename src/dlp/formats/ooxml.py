@@ -227,9 +227,13 @@ class Walk:
         else:
             self.reading.take(self.room.descend(name, data))
 
+    def collector(self, name: str) -> Collector:
+        """Return what takes the text of an XML part."""
+        return Collector(Taker(self.reading, self.path(name)))
+
     def _read_xml(self, name: str, data: bytes) -> None:
         try:
-            parse(data, Collector(Taker(self.reading, self.path(name))), self.room)
+            parse(data, self.collector(name), self.room)
         except Full:
             # Excel writes VML as it wrote HTML; what is no XML is read as that.
             if not name.lower().endswith(".vml") or b"<!DOCTYPE" in data:

@@ -23,6 +23,8 @@ class Check(Frozen, frozen=True, kw_only=True):
     name: str
     ok: bool
     say: Say
+    exit: int = 3
+    """The exit code that a failed check gives (see errors)."""
 
 
 def examine(config: Config) -> tuple[Check, ...]:
@@ -36,9 +38,9 @@ def _python(_: Config) -> Iterator[Check]:
 
 
 def _sandbox(config: Config) -> Iterator[Check]:
-    missing = sandbox.probe()
+    missing = sandbox.probe(config.sandbox.user)
     for lack in missing:
-        yield Check(name=f"sandbox.{lack.name}", ok=config.sandbox.level == "rlimits", say=lack.say)
+        yield Check(name=f"sandbox.{lack.name}", ok=config.sandbox.level == "rlimits", say=lack.say, exit=8)
     if not missing:
         yield Check(
             name="sandbox", ok=True, say=Say("Landlock、seccomp、降权均可用", "Landlock, seccomp, user drop work")
@@ -51,9 +53,9 @@ def _packs(config: Config) -> Iterator[Check]:
         matcher = match.Matcher(loaded, key=bytes(32))
     except DlpError as err:
         faults = err.problems if isinstance(err, _LocatedError) else ()
-        yield Check(name="packs", ok=False, say=err.say)
+        yield Check(name="packs", ok=False, say=err.say, exit=4)
         for fault in faults:
-            yield Check(name="packs", ok=False, say=Say(fault.text("zh"), fault.text("en")))
+            yield Check(name="packs", ok=False, say=Say(fault.text("zh"), fault.text("en")), exit=4)
         return
     rules = sum(len(p.rules) for p in loaded)
     text = Say(f"{len(loaded)} 个规则包，{rules} 条规则", f"{len(loaded)} packs, {rules} rules")
@@ -90,11 +92,11 @@ def _vault(config: Config) -> Iterator[Check]:
 
 
 def _space(config: Config) -> Iterator[Check]:
-    for name, folder in (("vault", Path(config.vault.folder)), ("store", Path(config.store.path).parent)):
+    for name, folder, code in (("vault", Path(config.vault.folder), 6), ("store", Path(config.store.path).parent, 5)):
         there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         free = shutil.disk_usage(there).free
         size = f"{free / (1 << 30):.1f} GiB"
-        yield Check(name=f"space {name}", ok=free >= LEAST_FREE, say=Say(f"可用 {size}", f"{size} free"))
+        yield Check(name=f"space {name}", ok=free >= LEAST_FREE, say=Say(f"可用 {size}", f"{size} free"), exit=code)
 
 
 LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (

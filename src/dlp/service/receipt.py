@@ -39,6 +39,8 @@ UNQUALIFIED = Say(
     "(Implementing Regulations, 2024-09-01, article 27).",
 )
 
+MOST_SHOWN = 20  # lines of evidence on one receipt; `dlp quarantine show` has all
+
 STATES: dict[State, Say] = {
     State.TAKING: Say("取件中", "being taken"),
     State.STORED: Say("已密封", "sealed"),
@@ -97,10 +99,13 @@ def _evidence(seen: Inspection, lang: str) -> list[str]:
     if not named:
         return []
     rows = ["", "命中位置（已遮盖）：" if lang != "en" else "Where (masked):"]
-    for number in named[:20]:
+    lines: dict[str, int] = {}
+    for number in dict.fromkeys(named):
         found = seen.findings[number]
         page = (f"第{found.page}页 " if lang != "en" else f"p.{found.page} ") if found.page else ""
-        rows.append(f"  - {page}{found.name or found.rule}  {found.masked}")
-    if len(named) > 20:
-        rows.append(f"  … 共 {len(named)} 处" if lang != "en" else f"  ... {len(named)} in all")
+        line = f"  - {page}{found.name or found.rule}  {found.masked}"
+        lines[line] = lines.get(line, 0) + 1
+    rows += [line if times == 1 else f"{line}  ×{times}" for line, times in list(lines.items())[:MOST_SHOWN]]
+    if len(lines) > MOST_SHOWN:
+        rows.append(f"  … 共 {len(lines)} 种" if lang != "en" else f"  ... {len(lines)} in all")
     return rows

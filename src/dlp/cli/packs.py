@@ -1,0 +1,184 @@
+"""`dlp packs`: check, test, list and explain the rule packs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from dlp import match, packs
+from dlp.cli import faces
+from dlp.cli.faces import tr
+from dlp.errors import PackError, Problem, UsageError
+from dlp.match import Candidate
+from dlp.model import Say
+from dlp.service.gate import Gate, load_packs
+
+
+@click.group("packs")
+def command() -> None:
+    """规则包：检查、自测、列出、解释。 Rule packs: check, test, list, explain."""
+
+
+@command.command("check")
+@faces.options
+@faces.json_option
+def check(config_path: Path | None, *, as_json: bool) -> None:
+    """检查规则包的格式和规范，一次报告全部问题。 Check form and manners; every fault is told at once."""
+    loaded = load_packs(faces.settings(config_path))
+    advice = packs.lint(loaded)
+    if as_json:
+        faces.lines(_problem(p) for p in advice)
+        return
+    for problem in advice:
+        faces.say(problem.text(faces.language()))
+    rules = sum(len(p.rules) for p in loaded)
+    faces.say(
+        tr(
+            f"{len(loaded)} 个规则包、{rules} 条规则可用，{len(advice)} 条建议",
+            f"{len(loaded)} packs with {rules} rules are usable, {len(advice)} pieces of advice",
+        )
+    )
+
+
+@command.command("test")
+@faces.options
+@faces.json_option
+def test(config_path: Path | None, *, as_json: bool) -> None:
+    """用真实引擎跑每条规则的样例和反例。 Run every example and counterexample through the real engine."""
+    loaded = load_packs(faces.settings(config_path))
+    problems = match.test(loaded)
+    if as_json:
+        faces.lines(_problem(p) for p in problems)
+    count = sum(len(r.examples) + len(r.counterexamples) for p in loaded for r in p.rules)
+    if problems:
+        raise PackError(
+            Say(f"{count} 个样例中有 {len(problems)} 个不符", f"{len(problems)} of {count} examples do not hold"),
+            problems,
+            Say("改正样例或规则", "mend the example or the rule"),
+        )
+    if not as_json:
+        faces.say(tr(f"{count} 个样例和反例全部符合", f"all {count} examples and counterexamples hold"))
+
+
+@command.command("list")
+@faces.options
+@faces.json_option
+@click.option("--rules", is_flag=True, help="列出每条规则。 List every rule.")
+def list_(config_path: Path | None, *, as_json: bool, rules: bool) -> None:
+    """列出规则包。 List the packs."""
+    loaded = load_packs(faces.settings(config_path))
+    if as_json:
+        faces.lines(_line(pack, rules=rules) for pack in loaded)
+    elif rules:
+        titles = (tr("规则", "rule"), tr("名称", "name"), tr("种类", "kind"), tr("级别", "level"), tr("依据", "basis"))
+        faces.table(
+            titles,
+            (
+                (
+                    pack.full_id(rule),
+                    rule.name,
+                    rule.kind,
+                    rule.level.value if rule.level else "-",
+                    "；".join(r.text for r in rule.references[:1]) or "-",
+                )
+                for pack in loaded
+                for rule in pack.rules
+            ),
+        )
+    else:
+        titles = (
+            tr("规则包", "pack"),
+            tr("名称", "name"),
+            tr("版本", "version"),
+            tr("规则", "rules"),
+            tr("摘要", "digest"),
+        )
+        faces.table(titles, ((p.id, p.name, p.version, str(len(p.rules)), p.digest[:19]) for p in loaded))
+
+
+@command.command("explain")
+@faces.options
+@faces.json_option
+@click.option("--text", help="要解释的文字。 The text to explain.")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+def explain(config_path: Path | None, text: str | None, path: Path | None, *, as_json: bool) -> None:
+    """逐一说明候选：保留还是排除、为什么、分词结果。
+
+    Show every candidate in a text or a file: kept or dropped, why, and the words around it.
+    """
+    if (text is None) == (path is None):
+        raise UsageError(Say("请给出 --text 或一个文件，二者择一", "give either --text or a file"))
+    with Gate(faces.settings(config_path)) as gate:
+        found = gate.explain_text(text) if text is not None else gate.explain_file(path or "")
+    if as_json:
+        faces.lines(_candidate(one) for one in found)
+        return
+    if not found:
+        faces.say(tr("没有任何候选", "there is no candidate"))
+        return
+    titles = (
+        tr("规则", "rule"),
+        tr("命中", "hit"),
+        tr("结果", "result"),
+        tr("把握", "sure"),
+        tr("原因", "why"),
+        tr("分词", "words"),
+    )
+    faces.table(
+        titles,
+        (
+            (
+                one.rule,
+                one.masked,
+                Text(tr("保留", "kept"), style="green") if one.kept else Text(tr("排除", "dropped"), style="dim"),
+                f"{one.confidence:.2f}",
+                " ".join(one.why),
+                "/".join(one.words),
+            )
+            for one in found
+        ),
+    )
+
+
+def _problem(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "key": problem.key,
+        "text": problem.say.to(faces.language()),
+        "advice": problem.advice.to(faces.language()) if problem.advice else None,
+    }
+
+
+def _line(pack: packs.Pack, *, rules: bool) -> dict[str, object]:
+    line: dict[str, object] = {
+        "id": pack.id,
+        "name": pack.name,
+        "version": pack.version,
+        "category": pack.category,
+        "rules": len(pack.rules),
+        "digest": pack.digest,
+    }
+    if rules:
+        line["rules"] = [
+            {"id": pack.full_id(r), "name": r.name, "kind": r.kind, "type": r.type, "severity": r.severity.value}
+            for r in pack.rules
+        ]
+    return line
+
+
+def _candidate(one: Candidate) -> dict[str, object]:
+    first = one.slices[0] if one.slices else None
+    return {
+        "rule": one.rule,
+        "name": one.name,
+        "masked": one.masked,
+        "start": first.start if first else None,
+        "end": first.end if first else None,
+        "kept": one.kept,
+        "confidence": round(one.confidence, 3),
+        "why": list(one.why),
+        "words": list(one.words),
+    }

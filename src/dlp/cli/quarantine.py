@@ -1,0 +1,136 @@
+"""`dlp quarantine`: what was held and blocked, and what a reviewer does with it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dlp.cli import faces, records
+from dlp.cli.faces import tr
+from dlp.model import State
+from dlp.service.desk import Desk
+from dlp.service.receipt import STATES
+from dlp.store import Job
+
+
+@click.group("quarantine")
+def command() -> None:
+    """隔离件：查看、放行、驳回。 Held files: look, release, reject."""
+
+
+@command.command("list")
+@faces.options
+@faces.json_option
+@click.option("--state", type=click.Choice([s.value for s in State]), help="只列此状态。 Only this state.")
+def list_(config_path: Path | None, state: str | None, *, as_json: bool) -> None:
+    """列出隔离和拦截的任务，新的在前。 List held and blocked jobs, newest first."""
+    with Desk.open(faces.settings(config_path)) as desk:
+        jobs = desk.held(State(state) if state else None)
+    if as_json:
+        faces.lines(records.job(job, whole=False) for job in jobs)
+        return
+    if not jobs:
+        faces.say(tr("没有隔离或拦截的任务", "nothing is held or blocked"))
+        return
+    titles = (tr("编号", "job"), tr("文件", "file"), tr("状态", "state"), tr("级别", "level"), tr("原因", "why"))
+    faces.table(titles, (_row(job) for job in jobs))
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    verdict = job.verdict
+    level = verdict.level.value if verdict and verdict.level else "-"
+    why = verdict.reasons[0].say.to(faces.language()) if verdict and verdict.reasons else "-"
+    return job.id, job.item.path, STATES[job.state].to(faces.language()), level, why
+
+
+@command.command("show")
+@faces.options
+@faces.json_option
+@click.argument("job_id", metavar="ID")
+def show(config_path: Path | None, job_id: str, *, as_json: bool) -> None:
+    """显示一个任务的结论、证据（已遮盖）和依据。 Show one job: verdict, masked evidence, articles."""
+    with Desk.open(faces.settings(config_path)) as desk:
+        job = desk.show(job_id)
+    if as_json:
+        faces.line(records.job(job, whole=True))
+    else:
+        _show(job)
+
+
+def _show(job: Job) -> None:
+    item, lang = job.item, faces.language()
+    rows = [
+        (tr("编号", "job"), job.id),
+        (tr("文件", "file"), item.path),
+        (tr("状态", "state"), STATES[job.state].to(lang)),
+        (tr("来源", "source"), f"{item.source} {item.owner}".strip()),
+        (tr("收到", "received"), records.moment(job.created)),
+        (tr("大小", "size"), f"{item.size:,} B"),
+        (tr("类型", "media"), item.media or "-"),
+        ("SHA-256", item.sha256 or "-"),
+    ]
+    if job.note is not None:
+        rows.append((tr("说明", "note"), job.note.to(lang)))
+    for name, value in rows:
+        faces.say(f"{name}{tr('：', ': ')}{value}")
+    verdict = job.verdict
+    if verdict is None:
+        return
+    faces.say(f"{tr('结论：', 'verdict: ')}{faces.ACTIONS[verdict.action].to(lang)}")
+    for reason in verdict.reasons:
+        faces.say(f"  · {reason.say.to(lang)}")
+        if reason.article:
+            faces.say(f"    {tr('依据：', 'basis: ')}{reason.article}")
+    if job.findings:
+        titles = (tr("发现", "found"), tr("遮盖后", "masked"), tr("页", "page"), tr("部件", "part"), tr("把握", "sure"))
+        faces.table(
+            titles,
+            (
+                (f.name or f.rule, f.masked, str(f.page or "-"), "/".join(f.part) or "-", f"{f.confidence:.2f}")
+                for f in job.findings
+            ),
+        )
+    for gap in job.gaps:
+        faces.say(f"{tr('未能读取：', 'not read: ')}{gap.kind.value} {'/'.join(gap.part)} {gap.detail}")
+
+
+def _deciding(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--actor", default=getpass.getuser, help="研判人（默认当前用户）。 Who decides."),
+        click.option("--reason", required=True, help="理由，写入审计。 Why; it is kept in the audit trail."),
+        faces.json_option,
+        faces.options,
+        click.argument("job_id", metavar="ID"),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("release")
+@_deciding
+def release(config_path: Path | None, job_id: str, actor: str, reason: str, *, as_json: bool) -> None:
+    """放行一个隔离件（需要本机有私钥；已拦截的不得放行）。
+
+    Release a held job; the private key must be here, and a blocked job is never released.
+    """
+    with Desk.open(faces.settings(config_path)) as desk:
+        _told(desk.release(job_id, actor=actor, reason=reason), as_json=as_json)
+
+
+@command.command("reject")
+@_deciding
+def reject(config_path: Path | None, job_id: str, actor: str, reason: str, *, as_json: bool) -> None:
+    """驳回一个隔离件：不外发，密封件留存。 Reject a held job: it never leaves, the sealed copy stays."""
+    with Desk.open(faces.settings(config_path)) as desk:
+        _told(desk.reject(job_id, actor=actor, reason=reason), as_json=as_json)
+
+
+def _told(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        faces.line(records.job(job, whole=False))
+    else:
+        faces.say(f"{job.id}  {job.item.path}  → {STATES[job.state].to(faces.language())}")

@@ -1,0 +1,82 @@
+"""`dlp run`: the gate itself."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from dlp import config as configuration
+from dlp.cli import faces, records
+from dlp.cli.faces import tr
+from dlp.config import Config
+from dlp.model import Outcome
+from dlp.service import daemon, demo
+from dlp.service.receipt import STATES
+
+
+@click.command("run")
+@faces.options
+@faces.json_option
+@click.option("--once", is_flag=True, help="处理现有文件后退出。 Handle what is there and exit.")
+@click.option("--demo", "with_demo", is_flag=True, help="先放入示例文件。 Put demo files into the first folder.")
+def command(config_path: Path | None, *, as_json: bool, once: bool, with_demo: bool) -> int:
+    """运行闸门，直到收到 SIGTERM 或 Ctrl-C；SIGHUP 重新读取配置。
+
+    Run the gate until SIGTERM or Ctrl-C. SIGHUP reads the configuration again.
+    """
+    named = config_path or configuration.find()
+    config = configuration.read(named)
+    _log(config)
+    names = demo.put(config.folders[0].watch) if with_demo else ()
+
+    def ready() -> None:
+        if not as_json:
+            _greet(config, names)
+
+    return daemon.run(config, once=once, report=_reporter(as_json=as_json), ready=ready, reread=named)
+
+
+def _log(config: Config) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+    )
+
+
+def _reporter(*, as_json: bool) -> Callable[[Outcome], None]:
+    def report(done: Outcome) -> None:
+        if as_json:
+            faces.line(records.outcome(done))
+            return
+        row = Text(f"{datetime.now().astimezone():%H:%M:%S}  ")
+        row.append_text(faces.action(done.verdict.action))
+        row.append(f"  {done.item.path}  → {STATES[done.state].to(faces.language())}")
+        faces.console().print(row, soft_wrap=True)
+        for reason in done.verdict.reasons:
+            faces.say(f"            {reason.say.to(faces.language())}")
+        if done.note is not None:
+            faces.say(f"            {done.note.to(faces.language())}")
+
+    return report
+
+
+def _greet(config: Config, names: tuple[str, ...]) -> None:
+    faces.say(tr("文印闸已就绪。Ctrl-C 停止。", "The gate is ready. Ctrl-C stops it."))
+    for folder in config.folders:
+        faces.say(tr(f"  放入：{folder.watch}", f"  put files into: {folder.watch}"))
+        faces.say(tr(f"  放行到：{folder.release}", f"  released to:    {folder.release}"))
+    faces.say(
+        tr(
+            "  隔离件：dlp quarantine list    审计：dlp audit verify",
+            "  held: dlp quarantine list    audit: dlp audit verify",
+        )
+    )
+    if names:
+        faces.say(
+            tr(f"  已放入 {len(names)} 个示例文件，结论如下：", f"  {len(names)} demo files were put in; the verdicts:")
+        )

@@ -1,0 +1,206 @@
+"""Excel workbooks: one segment a row, its cells as a grid, and every other place where text can lie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dlp.formats import XLSX, Full, Source
+from dlp.formats.ooxml import Taker, Walk, parse, relations
+from dlp.formats.ooxml_text import Block, Collector
+from dlp.formats.room import Reading, Room
+from dlp.model import Document, GapKind, Slice, Zone
+
+MEDIA = (XLSX,)
+
+_SHEETS = frozenset({"worksheet", "macrosheet"})
+_WIDEST = 1_024  # columns: a wider row keeps its cells in order, without the empty ones between
+_WORDS = re.compile(r'"|[^\x00-\x7f]|\d{7}')  # a formula without quotes, Chinese or long numbers says nothing
+_REFERENCE = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
+_SCIENTIFIC = re.compile(r"-?\d(?:\.\d+)?E\+?\d{1,2}")
+
+
+def extract(source: Source, room: Room) -> Document:
+    """Return all text of a workbook: rows as segments (cells joined by tabs), then what no cell refers to.
+
+    Numbers come as they are stored: Excel keeps 15 digits, and a longer number that was typed as one is lost in the
+    file already.
+    """
+    walk = _Workbook(source, room)
+    try:
+        walk.run(walk.strings())
+        walk.rest()
+    except Full as full:
+        walk.reading.miss(full.kind, full.detail)
+    return walk.reading.document(XLSX)
+
+
+class _Workbook(Walk):
+    """A walk that reads the shared strings first and puts them where the cells refer to them."""
+
+    def __init__(self, source: Source, room: Room) -> None:
+        super().__init__(source, room)
+        self.shared: list[str] = []
+        self.used: set[int] = set()
+        self._shared_part = ""
+
+    def strings(self) -> frozenset[str]:
+        """Read the shared strings and return the members that need no second reading."""
+        main = next((name for name in self.package.members if name.lower() == "xl/workbook.xml"), "")
+        named = [r.target for r in relations(self.package, main, self.room) if r.kind.endswith("/sharedStrings")]
+        found = [self.folded[name.lower()] for name in (*named, "xl/sharedStrings.xml") if name.lower() in self.folded]
+        if not found:
+            return frozenset()
+        self._shared_part = found[0]
+
+        def read() -> None:
+            sink = _Strings(self.reading, self.path(self._shared_part), self.shared)
+            parse(self.package.read(self._shared_part), Collector(sink), self.room)
+
+        self.guard(self._shared_part, read)
+        return frozenset({self._shared_part})
+
+    def rest(self) -> None:
+        """Add the shared strings that no cell refers to: they leave with the file all the same."""
+        for number, text in enumerate(self.shared):
+            if number not in self.used and text and not text.isspace():
+                self.reading.add(text, part=self.path(self._shared_part), anchor=str(number), zone=Zone.HIDDEN)
+
+    def collector(self, name: str) -> Collector:
+        """Return a collector that knows rows and cells when the part turns out to be a sheet."""
+        return _Sheet(_Cells(self, self.path(name)))
+
+
+class _Strings(Taker):
+    """Keeps the shared strings in order; their ruby and everything else becomes segments."""
+
+    def __init__(self, reading: Reading, part: tuple[str, ...], shared: list[str]) -> None:
+        super().__init__(reading, part)
+        self._shared = shared
+
+    def block(self, block: Block) -> int | None:
+        if block.tag == "si" and block.anchor.endswith("v"):
+            self._shared.append(block.text)
+            self.reading.room.spend_chars(len(block.text))
+            self.reading.room.spend_segments()
+            return None
+        return super().block(block)
+
+
+class _Cells(Taker):
+    """Puts the values of a row together; formulas and all that is no value become segments of their own."""
+
+    def __init__(self, book: _Workbook, part: tuple[str, ...]) -> None:
+        super().__init__(book.reading, part)
+        self._book = book
+        self._cells: list[tuple[int, str]] = []
+        self._rows: list[tuple[Slice, ...]] = []
+        self._column = -1
+        self._kind = ""
+        self._value: list[str] = []
+        self.sheet = False
+
+    def block(self, block: Block) -> int | None:
+        if not self.sheet or self._column < 0:
+            return super().block(block)
+        if block.tag == "v" or (block.tag == "is" and block.anchor.endswith("v")):
+            self._value.append(self._read(block))
+            return None
+        if block.tag == "f" and not _WORDS.search(block.text):
+            return None
+        return super().block(block._replace(zone=Zone.HIDDEN))
+
+    def cell(self, attrib: Mapping[str, str]) -> None:
+        """Begin a cell; without a reference it stands behind the one before."""
+        found = _REFERENCE.fullmatch(attrib.get("r", ""))
+        self._column = _column(found[1]) if found else (self._cells[-1][0] + 1 if self._cells else 0)
+        self._kind = attrib.get("t", "n")
+        self._value = []
+
+    def end_cell(self) -> None:
+        """End a cell."""
+        if text := "".join(self._value):
+            self._cells.append((self._column, text))
+        self._column = -1
+
+    def end_row(self) -> None:
+        """End a row: it becomes one segment and one row of the grid."""
+        row, self._cells = self._cells, []
+        if not row:
+            return
+        texts: list[str] = []
+        spans: list[tuple[int, int]] = []
+        at = 0
+        for column, text in row:
+            while len(spans) < min(column, _WIDEST):
+                spans.append((at, at))
+            spans.append((at, at + len(text)))
+            texts.append(text)
+            at += len(text) + 1
+        number = self.reading.add("\t".join(texts), part=self.part, anchor=f"r{len(self._rows)}")
+        self._rows.append(tuple(Slice(number, start, min(end, at - 1)) for start, end in spans))
+
+    def end_sheet(self) -> None:
+        """End the sheet."""
+        self.reading.tabulate(iter(self._rows), part=self.part)
+        self._rows = []
+
+    def _read(self, block: Block) -> str:
+        text = block.text
+        if self._kind == "s" and block.tag == "v":
+            shared = self._book.shared
+            if not text.isdecimal() or int(text) >= len(shared):
+                self.reading.miss(GapKind.CORRUPT, "a cell refers to a text that is not there", part=self.part)
+                return ""
+            self._book.used.add(int(text))
+            self.reading.room.spend_chars(len(shared[int(text)]))
+            return shared[int(text)]
+        return _plain(text) if self._kind == "n" else text
+
+
+class _Sheet(Collector):
+    """A collector that also tells its sink where rows and cells begin and end."""
+
+    def __init__(self, sink: _Cells) -> None:
+        super().__init__(sink)
+        self._taker = sink
+        self._depth = 0
+
+    def start(self, tag: str, attrib: Mapping[str, str]) -> None:
+        name = tag.rpartition("}")[2]
+        if self._depth == 0:
+            self._taker.sheet = name in _SHEETS
+        self._depth += 1
+        super().start(tag, attrib)
+        if name == "c" and self._taker.sheet:
+            self._taker.cell(attrib)
+
+    def end(self, tag: str) -> None:
+        super().end(tag)
+        self._depth -= 1
+        if not self._taker.sheet:
+            return
+        name = tag.rpartition("}")[2]
+        if name == "c":
+            self._taker.end_cell()
+        elif name == "row":
+            self._taker.end_row()
+        elif self._depth == 0:
+            self._taker.end_row()
+            self._taker.end_sheet()
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + ord(letter) - 64
+    return number - 1
+
+
+def _plain(text: str) -> str:
+    """Return a stored number as it is typed: 1.38001380E10 is 13800138000."""
+    if not _SCIENTIFIC.fullmatch(text):
+        return text
+    value: Any = float(text)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e21 else text
