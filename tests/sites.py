@@ -21,6 +21,11 @@ class Place(NamedTuple):
     vault: Path
     state: Path
 
+    @classmethod
+    def at(cls, root: Path) -> Place:
+        """Return the place of a site that lies at `root`."""
+        return cls(root, root / "config.toml", root / "外发", root / "已放行", root / "vault", root / "state")
+
     def run(self, *args: str, check: int | None = 0, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run `dlp ARGS` of this site as a program; `check` is the exit code that must come (None: any)."""
         done = subprocess.run(
@@ -60,7 +65,7 @@ class Place(NamedTuple):
 
 def lay(root: Path, *, extra: str = "", sections: Sequence[str] = ()) -> Place:
     """Write a configuration with one folder below `root`; `extra` is more TOML."""
-    place = Place(root, root / "config.toml", root / "外发", root / "已放行", root / "vault", root / "state")
+    place = Place.at(root)
     place.outbox.mkdir()
     place.released.mkdir()
     text = f"""

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from dlp import config
+from dlp.service.desk import Desk
 from sites import Place, lay
 from test_line import CONTRACT, LETTER, MARKED
 
@@ -54,11 +56,19 @@ def traced(site: Place, calls: str, *inject: str) -> subprocess.CompletedProcess
     )
 
 
-def prepared(root: Path, verdict: str) -> Place:
-    """Lay out a site whose keys and store were made by an earlier run, and put one file in."""
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a site whose keys and store were made by an earlier run; each kill gets a copy of it."""
+    root = tmp_path_factory.mktemp("template") / "site"
     root.mkdir()
-    site = lay(root)
-    site.run("run", "--once")
+    lay(root).run("run", "--once")
+    return root
+
+
+def prepared(template: Path, root: Path, verdict: str) -> Place:
+    """Copy the template and put one file in."""
+    shutil.copytree(template, root)
+    site = Place.at(root)
     site.put(f"{verdict}.txt", JOBS[verdict])
     return site
 
@@ -80,23 +90,26 @@ def ends(site: Place, verdict: str) -> None:
     else:
         assert out == [], out
         assert len(sealed) == 1
-        assert site.jobs() == {name: "blocked" if verdict == "block" else "held"}
+        with Desk.open(config.read(site.config)) as desk:
+            assert [(job.item.name, job.state.value) for job in desk.held()] == [
+                (name, "blocked" if verdict == "block" else "held")
+            ]
     if verdict != "allow":
         receipts = [p for p in site.files(site.outbox) if p.endswith(".拦截说明.txt")]
         assert len(receipts) == 1, receipts
-    site.run("audit", "verify")
+    with Desk.open(config.read(site.config)) as desk:
+        assert desk.audit_verify().broken_at is None
 
 
-def survives(root: Path, verdict: str, call: str, number: int) -> None:
+def survives(template: Path, root: Path, verdict: str, call: str, number: int) -> None:
     """Kill at the `number`-th system call of kind `call`; then let the gate run again."""
-    site = prepared(root, verdict)
+    site = prepared(template, root, verdict)
     killed = traced(site, call, "-e", f"inject={call}:signal=SIGKILL:when={number}")
     assert killed.returncode in (-9, 137), f"{call} {number} was not reached: {killed.returncode} {killed.stderr}"
     for path in site.released.iterdir():
         whole = path.name.startswith(".dlp-") or verdict in ("allow", "redact")
         assert whole, f"{path.name} leaked at {call} {number}"
         assert verdict != "redact" or b"110101199003071233" not in path.read_bytes()
-    site.run("run", "--once")
     site.run("run", "--once")
     try:
         ends(site, verdict)
@@ -105,9 +118,9 @@ def survives(root: Path, verdict: str, call: str, number: int) -> None:
     shutil.rmtree(root)
 
 
-def matrix(tmp_path: Path, verdict: str, calls: str) -> int:
+def matrix(template: Path, tmp_path: Path, verdict: str, calls: str) -> int:
     """Kill at each of the calls that an undisturbed run makes; return how many there were."""
-    site = prepared(tmp_path / "plain", verdict)
+    site = prepared(template, tmp_path / "plain", verdict)
     plain = traced(site, calls)
     assert plain.returncode == 0, plain.stderr
     ends(site, verdict)
@@ -119,7 +132,10 @@ def matrix(tmp_path: Path, verdict: str, calls: str) -> int:
             seen[call] = seen.get(call, 0) + 1
             points.append((call, seen[call]))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = [pool.submit(survives, tmp_path / f"{call}-{number}", verdict, call, number) for call, number in points]
+        runs = [
+            pool.submit(survives, template, tmp_path / f"{call}-{number}", verdict, call, number)
+            for call, number in points
+        ]
         for run in runs:
             run.result()
     return len(points)
@@ -127,22 +143,22 @@ def matrix(tmp_path: Path, verdict: str, calls: str) -> int:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("verdict", list(JOBS))
-def test_killed_at_every_durable_step(tmp_path: Path, verdict: str) -> None:
+def test_killed_at_every_durable_step(template: Path, tmp_path: Path, verdict: str) -> None:
     """Whatever fsync, rename or unlink the gate dies at, the job comes to its one right end."""
-    assert matrix(tmp_path, verdict, DURABLE) >= 8
+    assert matrix(template, tmp_path, verdict, DURABLE) >= 8
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("verdict", list(JOBS))
-def test_killed_at_every_write(tmp_path: Path, verdict: str) -> None:
+def test_killed_at_every_write(template: Path, tmp_path: Path, verdict: str) -> None:
     """The same at every single write of the store, the vault and the release folder."""
-    assert matrix(tmp_path, verdict, EVERY) >= 30
+    assert matrix(template, tmp_path, verdict, EVERY) >= 30
 
 
-def test_sync_comes_before_rename_before_unlink(tmp_path: Path) -> None:
+def test_sync_comes_before_rename_before_unlink(template: Path, tmp_path: Path) -> None:
     """SIGKILL cannot show a missing fsync, so the order of the system calls is read from the trace."""
-    site = prepared(tmp_path / "site", "allow")
+    site = prepared(template, tmp_path / "site", "allow")
     done = traced(site, "openat,fsync,fdatasync,rename,renameat2,unlink,unlinkat", "-y")
     assert done.returncode == 0, done.stderr
     lines = (site.root / "trace").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -81,9 +81,9 @@ def verify(events: Iterable[AuditEvent], expect: tuple[int, str] | None = None) 
 
 
 def export(events: Iterable[AuditEvent], out: TextIO) -> int:
-    """Write one JSON object a line; return how many."""
+    """Write one JSON object a line, keys of `body` sorted; return how many."""
     count = 0
     for event in events:
-        out.write(msgspec.json.encode(event).decode() + "\n")
+        out.write(msgspec.json.encode(event, order="deterministic").decode() + "\n")
         count += 1
     return count

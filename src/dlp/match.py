@@ -438,24 +438,48 @@ def _compile(terms: Sequence[tuple[_Known, Term, str]], patterns: Sequence[_Know
     flags = [0] * len(terms)
     for known in patterns:
         outside = _EDGE[known.rule.edges][0]
-        core = known.rule.pattern
+        core = _loosened(known.rule.pattern)
         framed = f"(?:^|{outside})(?:{core})(?:{outside}|$)" if outside else f"(?:{core})"
         expressions.append(framed.encode())
-        flags.append(_flags(framed.encode(), known))
+        flags.append(_UTF8)
     if not expressions:  # a database needs something to look for; this is in no text
         expressions, flags = [b"\\xff\\xfe\\xff"], [0]
+    try:
+        return _database(expressions, flags)
+    except hyperscan.HyperscanError:
+        # One of them is too much; which one is found by trying each, and a large one is taken as a prefilter.
+        first = len(terms)
+        flags[first:] = [_flags(expressions[first + n], known) for n, known in enumerate(patterns)]
+        return _database(expressions, flags)
+
+
+def _database(expressions: list[bytes], flags: list[int]) -> hyperscan.Database:
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(flags), flags=flags)
     return database
+
+
+_LONG_REPEAT = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|\{([0-9]+),([0-9]+)\}", re.DOTALL)
+_LONG = 16
+
+
+def _loosened(pattern: str) -> str:
+    """Return a pattern that matches at least as much and compiles much faster: long repeats without their upper end.
+
+    The scanner only says where a hit may end; `_confirm` looks at the place with the pattern as it was written.
+    """
+
+    def loosen(found: re.Match[str]) -> str:
+        return f"{{{found[1]},}}" if found[2] and int(found[2]) > _LONG else found[0]
+
+    return _LONG_REPEAT.sub(loosen, pattern)
 
 
 def _flags(expression: bytes, known: _Known) -> int:
     """Return the flags under which hyperscan takes a pattern; a large one is taken as a prefilter."""
     for flags in (_UTF8, _UTF8 | _PREFILTER):
         try:
-            hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK).compile(
-                expressions=[expression], ids=[0], elements=1, flags=[flags]
-            )
+            _database([expression], [flags])
         except hyperscan.HyperscanError as err:
             refused = err
         else:

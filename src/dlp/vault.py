@@ -109,7 +109,7 @@ class Vault:
             _write_key(work, str(x25519.Identity.generate()))
         try:
             public = x25519.Recipient.from_str(recipient.read_text(encoding="ascii").strip())
-        except (pyrage.RecipientError, UnicodeDecodeError) as err:
+        except (OSError, pyrage.RecipientError, UnicodeDecodeError) as err:
             raise _damaged_key(recipient) from err
         return cls(folder, public, _read_key(work), identity)
 
@@ -232,10 +232,13 @@ class Vault:
 
     def _compare(self, id: str, sha256: str) -> None:  # noqa: A002  the job's word
         writer = _Writer(-1)
-        self._decrypt(id, writer, [self._work])
-        if writer.sha256 != sha256:
+        try:
+            self._decrypt(id, writer, [self._work])
+            if writer.sha256 != sha256:
+                raise _damaged(id)
+        except VaultError:
             self.destroy(id)
-            raise _damaged(id)
+            raise
 
     def _decrypt(self, id: str, writer: _Writer, identities: list[x25519.Identity]) -> None:  # noqa: A002
         try:
@@ -253,6 +256,8 @@ class Vault:
                 Say(f"本机没有打开 {id} 的私钥", f"the private key that opens {id} is not on this machine"),
                 Say("请在保管私钥的机器上处理（vault.identity）", "use the machine that holds it (vault.identity)"),
             ) from err
+        except OSError as err:  # the age library tells of a damaged or cut payload so, without an errno
+            raise (_no_room(self._objects, writer.error) if writer.error else _damaged(id)) from err
 
     def _identities(self) -> list[x25519.Identity]:
         return [self._work, _read_key(self._identity_path)] if self.can_open else [self._work]
@@ -265,6 +270,9 @@ class Vault:
         except (pyrage.DecryptError, FileNotFoundError):
             os.close(copy)
             return None
+        except OSError as err:
+            os.close(copy)
+            raise _damaged(id) from err
         except BaseException:
             os.close(copy)
             raise
@@ -318,8 +326,7 @@ def _write_key(path: Path, text: str) -> None:
 def _read_key(path: Path) -> x25519.Identity:
     try:
         about = path.lstat()
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as err:
+    except OSError as err:
         raise _damaged_key(path) from err
     if not stat.S_ISREG(about.st_mode) or about.st_mode & 0o077:
         raise VaultError(
@@ -327,8 +334,8 @@ def _read_key(path: Path) -> x25519.Identity:
             Say(f"chmod 600 {path}", f"chmod 600 {path}"),
         )
     try:
-        return x25519.Identity.from_str(text)
-    except pyrage.IdentityError as err:
+        return x25519.Identity.from_str(path.read_text(encoding="ascii").strip())
+    except (OSError, UnicodeDecodeError, pyrage.IdentityError) as err:
         raise _damaged_key(path) from err
 
 

@@ -7,6 +7,7 @@ package is written anew, without anything that lay between its members.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -20,7 +21,7 @@ from dlp.model import Cut, Document, Removed
 
 MEDIA = (DOCX,)
 
-_READINGS = frozenset("vhofrl")  # readings whose pieces lie in nodes
+_ANCHOR = re.compile(r"[0-9]+[vhofrl@%]")  # blocks whose text lies in elements or attributes
 _DIGITAL_SIGNATURE = "_xmlsignatures/"
 
 
@@ -89,11 +90,14 @@ class _Blocks:
 
 
 def _cut_part(data: bytes, cuts: list[Cut]) -> bytes:
+    if not all(_ANCHOR.fullmatch(cut.anchor) for cut in cuts):
+        raise NotRedactable("what is to be removed lies in an XML comment or in packed data")
     check_encoding(data)
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False, strip_cdata=False
-    )
-    root = etree.fromstring(data, parser)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.LxmlError:
+        raise NotRedactable("an XML part is nested too deep to be written anew") from None
     if root.getroottree().docinfo.doctype:
         raise NotRedactable("an XML part declares a document type")
     sink = _Blocks(frozenset(cut.anchor for cut in cuts))
@@ -107,16 +111,13 @@ def _cut_part(data: bytes, cuts: list[Cut]) -> bytes:
     values: dict[str, str] = {}
     for cut in cuts:
         block = sink.found.get(cut.anchor)
-        kind = cut.anchor[-1:]
         if block is None or not 0 <= cut.start <= cut.end <= len(block.text):
             raise NotRedactable("what is to be removed is not where it was read")
-        if kind in _READINGS:
-            holes.add(block, cut)
-        elif kind in "@%":
+        if cut.anchor[-1] in "@%":
             # The whole value goes: it is a name or an address, and half of one would be a broken one.
             values[str(block.pieces[0].place)] = cut.label or "〔已脱敏〕"
         else:
-            raise NotRedactable("what is to be removed lies in a comment of the XML or in packed data")
+            holes.add(block, cut)
     holes.apply()
     _replace_values(root, values)
     written: bytes = etree.tostring(root.getroottree(), encoding="UTF-8", xml_declaration=True, standalone=True)

@@ -23,15 +23,15 @@ from dlp.store import NEXT, Job
 
 VERSION = 1
 SCHEMA = """
-CREATE TABLE job (
+CREATE TABLE IF NOT EXISTS job (
   id TEXT PRIMARY KEY,
   state TEXT NOT NULL,
   version INTEGER NOT NULL,
   updated REAL NOT NULL,
   value BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX job_by_state ON job (state, id);
-CREATE TABLE event (
+CREATE INDEX IF NOT EXISTS job_by_state ON job (state, id);
+CREATE TABLE IF NOT EXISTS event (
   seq INTEGER PRIMARY KEY,
   at TEXT NOT NULL,
   actor TEXT NOT NULL,
@@ -42,8 +42,10 @@ CREATE TABLE event (
   hash TEXT NOT NULL
 );
 -- A guard against accidents, not against an attacker: whoever may write the file can drop a trigger. The chain tells.
-CREATE TRIGGER event_is_never_updated BEFORE UPDATE ON event BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
-CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS event_is_never_updated BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS event_is_never_deleted BEFORE DELETE ON event
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 """
 ADD_JOB = "INSERT INTO job (id, state, version, updated, value) VALUES (?, ?, ?, ?, ?)"
 MOVE_JOB = "UPDATE job SET state = ?, version = ?, updated = ?, value = ? WHERE id = ? AND version = ?"
@@ -78,32 +80,37 @@ class SqliteStore:
                     "run `dlp run` first, or name the configuration with --config",
                 ),
             )
-        if create:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not path.exists():
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
+            if create:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not path.exists():
+                    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             try:
-                cls._prepare(db, path)
+                cls._prepare(db, path, create=create)
             except BaseException:
                 db.close()
                 raise
-        except sqlite3.Error as err:
+        except (sqlite3.Error, OSError) as err:
             raise _failed(path, err) from err
         return cls(db, path)
 
     @staticmethod
-    def _prepare(db: sqlite3.Connection, path: Path) -> None:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA trusted_schema = OFF")
+    def _prepare(db: sqlite3.Connection, path: Path, *, create: bool) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise StoreError(
                 Say(f"任务库由更新的版本写成：{path}", f"the job store {path} was written by a newer version"),
                 Say("请升级 wenyin-gate", "upgrade wenyin-gate"),
             )
+        if version < VERSION and not create:  # cut to nothing: new books here would hide that the old ones are gone
+            raise StoreError(
+                Say(f"任务库是空的：{path}", f"the job store {path} is empty"),
+                Say("若闸门尚未启动过，先运行 dlp run；否则请从备份恢复", "run `dlp run` first, or restore a backup"),
+            )
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA trusted_schema = OFF")
         if version < VERSION:
             db.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
 
@@ -181,12 +188,12 @@ class SqliteStore:
                         Say("请多写几位", "give more characters"),
                     )
                 row = rows[0] if rows else None
-        if row is None:
-            raise NotFound(
-                Say(f"没有这个任务：{prefix}", f"no such job: {prefix}"),
-                Say("用 dlp quarantine list 查看编号", "see the ids with `dlp quarantine list`"),
-            )
-        return _DECODER.decode(row[0])
+            if row is None:
+                raise NotFound(
+                    Say(f"没有这个任务：{prefix}", f"no such job: {prefix}"),
+                    Say("用 dlp quarantine list 查看编号", "see the ids with `dlp quarantine list`"),
+                )
+            return _DECODER.decode(row[0])
 
     def jobs(self, states: Sequence[State] = (), *, limit: int = 0, before: str = "") -> tuple[Job, ...]:
         """Return jobs newest first; `limit` 0 means all, `before` is the id below which to go on."""
@@ -232,7 +239,7 @@ class SqliteStore:
         with self._lock:
             try:
                 yield self._db
-            except sqlite3.Error as err:
+            except (sqlite3.Error, msgspec.DecodeError) as err:  # a row that does not decode is damage too
                 raise _failed(self._path, err) from err
 
     @contextmanager
@@ -279,8 +286,8 @@ def _body(text: str) -> dict[str, Any]:
         return {"unreadable": True}
 
 
-def _failed(path: Path, err: sqlite3.Error) -> StoreError:
-    name = err.sqlite_errorname if getattr(err, "sqlite_errorname", None) else err.__class__.__name__
+def _failed(path: Path, err: Exception) -> StoreError:
+    name = getattr(err, "sqlite_errorname", None) or err.__class__.__name__
     return StoreError(
         Say(f"任务库读写失败：{path}（{name}）", f"the job store {path} cannot be read or written ({name})"),
         Say(

@@ -1,0 +1,563 @@
+"""The contract of the books, for every store there is: state and event together or not at all, and nothing forgotten."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlp import audit
+from dlp.errors import NotFound, StoreError
+from dlp.model import Action, Finding, Gap, GapKind, Item, Say, Slice, State, Verdict
+from dlp.store import NEXT, Job, Sealed
+from dlp.store.sqlite import SqliteStore
+
+ROAD: dict[State, tuple[State, ...]] = {
+    State.TAKING: (),
+    State.STORED: (State.STORED,),
+    State.REFUSED: (State.REFUSED,),
+    State.DECIDED: (State.STORED, State.DECIDED),
+    State.FAILED: (State.STORED, State.FAILED),
+    State.RELEASING: (State.STORED, State.DECIDED, State.RELEASING),
+    State.RELEASED: (State.STORED, State.DECIDED, State.RELEASING, State.RELEASED),
+    State.REDACTED: (State.STORED, State.DECIDED, State.RELEASING, State.REDACTED),
+    State.HELD: (State.STORED, State.DECIDED, State.HELD),
+    State.BLOCKED: (State.STORED, State.DECIDED, State.BLOCKED),
+    State.REJECTED: (State.STORED, State.DECIDED, State.HELD, State.REJECTED),
+}
+APPEND = """
+import sys
+from pathlib import Path
+from dlp.store.sqlite import SqliteStore
+
+store = SqliteStore.open(Path(sys.argv[1]), create=False)
+sys.stdin.read(1)
+for n in range(int(sys.argv[3])):
+    store.note(actor=sys.argv[2], kind="test.noted", job="", body={"n": n})
+store.close()
+"""
+OPEN = """
+import sys
+from pathlib import Path
+from dlp.store.sqlite import SqliteStore
+
+with SqliteStore.hold_exclusive(Path(sys.argv[1])):
+    store = SqliteStore.open(Path(sys.argv[1]), create=True)
+    store.close()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+MOVE_AND_DIE = """
+import os, sys
+from pathlib import Path
+from dlp.model import State
+from dlp.store.sqlite import SqliteStore
+
+store = SqliteStore.open(Path(sys.argv[1]), create=False)
+store.move(sys.argv[2], expect=State.TAKING, to=State.STORED, actor="a", kind="k", body={})
+os.kill(os.getpid(), 9)
+"""
+
+
+def name(number: int) -> str:
+    """Give the id of job `number`; they sort as they are numbered."""
+    return f"01J{number:023d}"
+
+
+def new(number: int = 1) -> Job:
+    """Give a job that is just being taken."""
+    item = Item(id=name(number), source="folder:outbox", path="甲/乙.docx", name="乙.docx", receipt=b"\x00\xffage")
+    return Job(id=item.id, item=item, state=State.TAKING, created=1.5, updated=1.5)
+
+
+def add(store: SqliteStore, number: int = 1) -> Job:
+    """Add a job."""
+    return store.add(new(number), actor="gate", kind="job.taken", body={"number": number})
+
+
+def bring(store: SqliteStore, number: int, to: State) -> Job:
+    """Add a job and move it along the allowed road to a state."""
+    job = add(store, number)
+    for state in ROAD[to]:
+        job = store.move(job.id, expect=job.state, to=state, actor="gate", kind="job.moved", body={})
+    return job
+
+
+def whole(store: SqliteStore) -> tuple[object, ...]:
+    """Give all that a store knows, to compare before and after."""
+    return store.jobs(), tuple(store.events()), store.head(), store.ids()
+
+
+class StoreContract(ABC):
+    """What every store promises; a class for a new store gives `make` and inherits the tests."""
+
+    @abstractmethod
+    def make(self, root: Path) -> SqliteStore:
+        """Open the store that lives under `root`, making it at first."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[SqliteStore]:
+        """Give a new, empty store."""
+        store = self.make(tmp_path)
+        yield store
+        store.close()
+
+    def test_a_new_store_is_empty(self, store: SqliteStore) -> None:
+        """No job, no event, and the head is the genesis."""
+        assert whole(store) == ((), (), (0, audit.GENESIS), frozenset())
+        assert store.unfinished() == ()
+
+    def test_a_job_comes_back_as_it_was_given(self, store: SqliteStore) -> None:
+        """Every field survives, and one event tells of the job."""
+        job = add(store)
+        assert job == new()
+        assert store.get(job.id) == job
+        assert store.jobs() == (job,)
+        assert store.ids() == {job.id}
+        (event,) = store.events()
+        assert (event.seq, event.actor, event.kind, event.job) == (1, "gate", "job.taken", job.id)
+        assert event.body == {"number": 1}
+        assert store.head() == (1, event.hash)
+
+    def test_an_id_is_used_once(self, store: SqliteStore) -> None:
+        """A second job of the same id is refused, and no event tells of it."""
+        add(store)
+        before = whole(store)
+        with pytest.raises(StoreError):
+            store.add(new(), actor="gate", kind="job.taken", body={})
+        assert whole(store) == before
+
+    def test_a_move_writes_state_fields_and_event(self, store: SqliteStore) -> None:
+        """The version goes up by one, given fields are new, the others stay, the event names the state."""
+        job = add(store)
+        fields: dict[str, Any] = {
+            "sealed": Sealed(id=job.id, sha256="ab" * 32, size=1 << 40, sealed_size=7),
+            "verdict": Verdict(action=Action.QUARANTINE, shadowed=Action.BLOCK),
+            "findings": (Finding(rule="r", pack="p", type="term", category="c", slices=(Slice(0, 1, 2),)),),
+            "gaps": (Gap(kind=GapKind.ENCRYPTED, part=("附件.zip", "b.docx")),),
+            "note": Say("一", "one"),
+        }
+        moved = store.move(
+            job.id, expect=State.TAKING, to=State.STORED, actor="gate", kind="job.stored", body={"size": 1}, **fields
+        )
+        assert moved.state is State.STORED
+        assert moved.version == 2
+        assert moved.updated > job.updated
+        assert (moved.item, moved.created) == (job.item, job.created)
+        assert {k: getattr(moved, k) for k in fields} == fields
+        assert store.get(job.id) == moved
+        event = list(store.events())[-1]
+        assert (event.seq, event.kind, event.job) == (2, "job.stored", job.id)
+        assert event.body == {"state": "stored", "size": 1}
+
+    def test_several_expected_states_are_allowed(self, store: SqliteStore) -> None:
+        """A move fits when the job is in any one of them."""
+        job = bring(store, 1, State.DECIDED)
+        moved = store.move(job.id, expect=[State.STORED, State.DECIDED], to=State.HELD, actor="a", kind="k", body={})
+        assert moved.state is State.HELD
+
+    def test_a_wrong_expectation_changes_nothing(self, store: SqliteStore) -> None:
+        """Who thinks that the job is elsewhere is refused, though the step itself is allowed."""
+        job = bring(store, 1, State.HELD)
+        before = whole(store)
+        for expect in (State.DECIDED, (), (State.TAKING, State.RELEASING)):
+            with pytest.raises(StoreError, match="held"):
+                store.move(job.id, expect=expect, to=State.RELEASING, actor="a", kind="k", body={})
+        assert whole(store) == before
+
+    @pytest.mark.parametrize("state", list(State), ids=lambda s: s.value)
+    def test_only_the_written_steps_are_allowed(self, store: SqliteStore, state: State) -> None:
+        """From each state every step that NEXT does not name is refused and changes nothing; the named ones go."""
+        for number, to in enumerate(State):
+            job = bring(store, number, state)
+            before = whole(store)
+            if to in NEXT[state]:
+                assert store.move(job.id, expect=state, to=to, actor="a", kind="k", body={}).state is to
+                continue
+            with pytest.raises(StoreError):
+                store.move(job.id, expect=state, to=to, actor="a", kind="k", body={})
+            assert whole(store) == before
+
+    def test_of_two_reviewers_one_wins(self, store: SqliteStore) -> None:
+        """Both want to end the same held job at once: one move goes through, with one event."""
+        job = bring(store, 1, State.HELD)
+        count, gate, results = store.head()[0], threading.Barrier(2), list[str]()
+
+        def review(to: State) -> None:
+            gate.wait(30)
+            try:
+                store.move(job.id, expect=State.HELD, to=to, actor="reviewer", kind="k", body={})
+            except StoreError:
+                results.append("refused")
+            else:
+                results.append(to.value)
+
+        both = [threading.Thread(target=review, args=(to,)) for to in (State.RELEASING, State.REJECTED)]
+        for thread in both:
+            thread.start()
+        for thread in both:
+            thread.join()
+        assert sorted(results) == sorted(["refused", store.get(job.id).state.value])
+        assert store.head()[0] == count + 1
+
+    def test_a_move_of_no_job_is_told(self, store: SqliteStore) -> None:
+        """An id that is not there is NotFound; a beginning of an id is not enough to move a job."""
+        job = add(store)
+        before = whole(store)
+        for id_ in ("nothing", job.id[:10]):
+            with pytest.raises(NotFound):
+                store.move(id_, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body={})
+        assert whole(store) == before
+
+    @pytest.mark.parametrize(
+        "body", [{"x": object()}, {"x": "\ud800"}, {1j: "x"}], ids=["object", "surrogate", "complex key"]
+    )
+    def test_state_and_event_are_one(self, store: SqliteStore, body: dict[str, Any]) -> None:
+        """When the event cannot be written the state is not either, and the store goes on working."""
+        job = add(store)
+        before = whole(store)
+        for change in (
+            lambda: store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body=body),
+            lambda: store.add(new(2), actor="a", kind="k", body=body),
+            lambda: store.note(actor="a", kind="k", job="", body=body),
+        ):
+            with pytest.raises((TypeError, UnicodeEncodeError, StoreError)):
+                change()
+            assert whole(store) == before
+        store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body={})
+        assert audit.verify(store.events(), before[2]).broken_at is None  # type: ignore[arg-type]
+
+    def test_an_unknown_field_changes_nothing(self, store: SqliteStore) -> None:
+        """A move with a field that a job does not have is a bug and leaves no trace."""
+        job = add(store)
+        before = whole(store)
+        with pytest.raises((TypeError, AttributeError)):
+            store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body={}, colour="red")
+        assert whole(store) == before
+
+    def test_a_job_is_found_by_a_beginning_of_its_id(self, store: SqliteStore) -> None:
+        """Six characters or more are enough when they are unique, in small letters too."""
+        job = store.add(Job(id="01ABCDEFGH", item=new().item, state=State.TAKING), actor="a", kind="k", body={})
+        for number in (1, 2):
+            add(store, number)
+        for prefix in ("01ABCDEFGH", "01ABCD", "01abcd", "01AbCdEf"):
+            assert store.get(prefix) == job
+        with pytest.raises(NotFound, match="several"):
+            store.get("01J000")
+        for prefix in ("", "01ABC", "01ABCE", "01ABCDEFGHI", "%", "______", "01ABC%", "*"):
+            with pytest.raises(NotFound):
+                store.get(prefix)
+
+    def test_an_exact_id_wins_over_a_longer_one(self, store: SqliteStore) -> None:
+        """An id that is the beginning of another one is not ambiguous."""
+        for id_ in ("01ABCDE", "01ABCDEF"):
+            store.add(Job(id=id_, item=new().item, state=State.TAKING), actor="a", kind="k", body={})
+        assert store.get("01ABCDE").id == "01ABCDE"
+
+    def test_jobs_come_newest_first_by_state_in_pages(self, store: SqliteStore) -> None:
+        """The order is by id, whatever the order of adding; `limit` and `before` walk all of them once."""
+        for number in (3, 1, 5):
+            add(store, number)
+        for number in (4, 2):
+            bring(store, number, State.HELD)
+        assert [j.id for j in store.jobs()] == [name(n) for n in (5, 4, 3, 2, 1)]
+        assert [j.id for j in store.jobs([State.HELD])] == [name(4), name(2)]
+        assert [j.id for j in store.jobs([State.HELD, State.TAKING], limit=2)] == [name(5), name(4)]
+        assert store.jobs([State.RELEASED]) == ()
+        assert store.ids() == {name(n) for n in range(1, 6)}
+        walked: list[str] = []
+        while page := store.jobs(limit=2, before=walked[-1] if walked else ""):
+            assert len(page) <= 2
+            walked += [j.id for j in page]
+        assert walked == [name(n) for n in (5, 4, 3, 2, 1)]
+
+    def test_unfinished_jobs_come_oldest_first(self, store: SqliteStore) -> None:
+        """Exactly the jobs that a restart has to carry on: those on their way, not those that wait or ended."""
+        for number, state in enumerate(State):
+            bring(store, number, state)
+        on_their_way = [State.TAKING, State.STORED, State.DECIDED, State.RELEASING]
+        assert [j.state for j in store.unfinished()] == on_their_way
+        assert [j.id for j in store.unfinished()] == sorted(j.id for j in store.unfinished())
+        ended = {s for s in State if not NEXT[s]} | {State.HELD}
+        assert set(on_their_way) | ended == set(State)
+
+    def test_events_come_in_order_and_from_a_point(self, store: SqliteStore) -> None:
+        """More than one page of 1000 comes without a gap or a double, and the chain is whole."""
+        for n in range(2005):
+            store.note(actor="gate", kind="test.noted", job="", body={"n": n})
+        events = list(store.events())
+        assert [e.seq for e in events] == list(range(1, 2006))
+        assert [e.body["n"] for e in events] == list(range(2005))
+        assert [e.seq for e in store.events(2003)] == [2004, 2005]
+        assert list(store.events(2005)) == []
+        assert audit.verify(events) == audit.Report(count=2005, head=store.head()[1])
+        assert all(a.hash == b.prev for a, b in pairwise(events))
+
+    def test_events_may_be_written_while_they_are_read(self, store: SqliteStore) -> None:
+        """A slow reader holds nobody up and sees a whole chain."""
+        store.note(actor="a", kind="k", job="", body={})
+        reading = store.events()
+        next(reading)
+        store.note(actor="a", kind="k", job="", body={})
+        assert [e.seq for e in reading] in ([], [2])
+
+    def test_threads_never_fork_the_chain(self, store: SqliteStore) -> None:
+        """Four threads that append at once make one chain with nothing lost."""
+
+        def append(actor: str) -> None:
+            for n in range(50):
+                store.note(actor=actor, kind="test.noted", job="", body={"n": n})
+
+        threads = [threading.Thread(target=append, args=(f"t{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert audit.verify(store.events()) == audit.Report(count=200, head=store.head()[1])
+
+    def test_all_is_there_after_reopening(self, store: SqliteStore, tmp_path: Path) -> None:
+        """A store that was closed gives everything back and goes on with the same chain."""
+        for number, state in enumerate(State):
+            bring(store, number, state)
+        before = whole(store)
+        store.close()
+        again = self.make(tmp_path)
+        try:
+            assert whole(again) == before
+            again.note(actor="a", kind="k", job="", body={})
+            report = audit.verify(again.events(), before[2])  # type: ignore[arg-type]
+            assert (report.broken_at, report.count) == (None, again.head()[0])
+        finally:
+            again.close()
+
+
+class TestSqlite(StoreContract):
+    """The store in SQLite, and what only a file can suffer."""
+
+    def make(self, root: Path) -> SqliteStore:
+        """Open the books of this test."""
+        return SqliteStore.open(root / "state" / "books.db", create=True)
+
+    @pytest.fixture
+    def path(self, store: SqliteStore, tmp_path: Path) -> Path:
+        """Give the file of the open store."""
+        return tmp_path / "state" / "books.db"
+
+    def test_the_file_is_private(self, store: SqliteStore, path: Path) -> None:
+        """The books and what SQLite lays beside them are readable by their owner only."""
+        add(store)
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        assert {p.stat().st_mode & 0o777 for p in path.parent.iterdir()} == {0o600}
+
+    def test_every_commit_is_synced(self, store: SqliteStore) -> None:
+        """WAL with synchronous=FULL: what was told as written survives a power cut."""
+        assert store._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+    def test_processes_never_fork_the_chain(self, store: SqliteStore, path: Path) -> None:
+        """Three processes and this one append at once: one chain, nothing lost, nothing doubled."""
+        children = [
+            subprocess.Popen([sys.executable, "-c", APPEND, str(path), f"p{n}", "60"], stdin=subprocess.PIPE)
+            for n in range(3)
+        ]
+        for child in children:
+            assert child.stdin is not None
+            child.stdin.write(b"x")
+            child.stdin.close()
+        for n in range(60):
+            store.note(actor="here", kind="test.noted", job="", body={"n": n})
+        assert [child.wait(60) for child in children] == [0, 0, 0]
+        assert audit.verify(store.events()) == audit.Report(count=240, head=store.head()[1])
+        for actor in ("here", "p0", "p1", "p2"):
+            assert [e.body["n"] for e in store.events() if e.actor == actor] == list(range(60))
+
+    def test_a_killed_process_leaves_whole_transactions(self, store: SqliteStore, path: Path) -> None:
+        """What a move returned from is there after kill -9, with its event."""
+        job = add(store)
+        run = subprocess.run([sys.executable, "-c", MOVE_AND_DIE, str(path), job.id], check=False)
+        assert run.returncode == -9
+        assert store.get(job.id).state is State.STORED
+        assert audit.verify(store.events()).count == 2
+
+    def test_a_newer_schema_is_refused_and_left_alone(self, store: SqliteStore, path: Path) -> None:
+        """Books of a later version are not opened, for reading or writing, and not changed."""
+        add(store)
+        store._db.execute("PRAGMA user_version = 99")
+        store.close()
+        raw = path.read_bytes()
+        for create in (True, False):
+            with pytest.raises(StoreError, match="newer"):
+                SqliteStore.open(path, create=create)
+        assert path.read_bytes() == raw
+
+    def test_books_that_are_not_there_are_told(self, tmp_path: Path) -> None:
+        """Without `create` no file is made."""
+        with pytest.raises(StoreError, match="no job store"):
+            SqliteStore.open(tmp_path / "books.db", create=False)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_place_that_cannot_be_used_is_told(self, tmp_path: Path) -> None:
+        """A file where the folder should be, or a folder where the file should be, is a StoreError."""
+        (tmp_path / "file").touch()
+        (tmp_path / "folder").mkdir()
+        for wrong in (tmp_path / "file" / "books.db", tmp_path / "folder"):
+            with pytest.raises(StoreError):
+                SqliteStore.open(wrong, create=True)
+
+    def test_books_cut_to_nothing_are_not_begun_anew(self, store: SqliteStore, path: Path) -> None:
+        """A reader of an emptied file gets a StoreError, not fresh books that verify."""
+        add(store)
+        store.close()
+        path.write_bytes(b"")
+        with pytest.raises(StoreError, match="empty"):
+            SqliteStore.open(path, create=False)
+        assert path.read_bytes() == b""
+
+    def test_opening_at_once_for_the_first_time_makes_one_schema(self, tmp_path: Path) -> None:
+        """A second opener that came while the first one made the tables finds them, and does not fail."""
+        path = tmp_path / "books.db"
+        SqliteStore.open(path, create=True).close()
+        late = sqlite3.connect(path, isolation_level=None)
+        late.execute("PRAGMA user_version = 0")  # what the second one read before the first one committed
+        late.close()
+        store = SqliteStore.open(path, create=True)
+        add(store)
+        store.close()
+
+    def test_two_gates_are_refused(self, tmp_path: Path) -> None:
+        """The second gate on the same books is refused while the first lives, in this process or another."""
+        path = tmp_path / "books.db"
+        with SqliteStore.hold_exclusive(path):
+            with pytest.raises(StoreError, match="another gate"), SqliteStore.hold_exclusive(path):
+                pytest.fail("two gates hold the same books")
+            run = subprocess.run(
+                [sys.executable, "-c", OPEN, str(path)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
+            assert run.returncode != 0
+            assert b"held" not in run.stdout
+        with SqliteStore.hold_exclusive(path):
+            pass
+
+    def test_a_killed_gate_frees_its_books(self, tmp_path: Path) -> None:
+        """The hold ends with the process, however it ends; until then readers may open the books."""
+        path = tmp_path / "books.db"
+        child = subprocess.Popen([sys.executable, "-c", OPEN, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        with child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"held\n"
+            with pytest.raises(StoreError), SqliteStore.hold_exclusive(path):
+                pytest.fail("two gates hold the same books")
+            SqliteStore.open(path, create=False).close()
+            child.kill()
+            child.wait(30)
+            with SqliteStore.hold_exclusive(path):
+                pass
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "UPDATE event SET actor = 'thief'",
+            "UPDATE event SET seq = seq + 10",
+            "DELETE FROM event",
+            "DELETE FROM event WHERE seq = 1",
+        ],
+    )
+    def test_events_are_only_ever_added(self, store: SqliteStore, path: Path, statement: str) -> None:
+        """The database refuses to change or remove an event, from whatever connection."""
+        add(store)
+        before = whole(store)
+        other = sqlite3.connect(path, isolation_level=None)
+        try:
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                other.execute(statement)
+        finally:
+            other.close()
+        assert whole(store) == before
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE event SET body = '{}' WHERE seq = 3",
+            "UPDATE event SET body = 'no json' WHERE seq = 3",
+            "UPDATE event SET body = 5 WHERE seq = 3",
+            "UPDATE event SET actor = x'00ff' WHERE seq = 3",
+            "DELETE FROM event WHERE seq = 3",
+        ],
+    )
+    def test_who_drops_the_triggers_breaks_the_chain(self, store: SqliteStore, path: Path, change: str) -> None:
+        """A row changed or removed behind the triggers is found at its number."""
+        for _ in range(5):
+            store.note(actor="a", kind="k", job="", body={"n": 1})
+        thief = sqlite3.connect(path, isolation_level=None)
+        thief.execute("DROP TRIGGER event_is_never_updated")
+        thief.execute("DROP TRIGGER event_is_never_deleted")
+        thief.execute(change)
+        thief.close()
+        assert audit.verify(store.events()).broken_at == 3
+
+    @pytest.mark.parametrize("left", [0.05, 0.3, 0.6, 0.95])
+    def test_a_truncated_database_is_told(self, store: SqliteStore, path: Path, left: float) -> None:
+        """A cut file is a StoreError at the opening or the reading, never fewer jobs without a word."""
+        for number in range(300):
+            add(store, number)
+        store.close()
+        raw = path.read_bytes()
+        path.write_bytes(raw[: int(len(raw) * left)])
+        with pytest.raises(StoreError):
+            self.read_all(path)
+
+    @pytest.mark.parametrize("damage", [lambda raw: b"x" * len(raw), lambda raw: raw[:4096] + bytes(len(raw) - 4096)])
+    def test_a_garbled_database_is_told(self, store: SqliteStore, path: Path, damage: Callable[[bytes], bytes]) -> None:
+        """What is no database, or has lost its pages, is a StoreError that names the file."""
+        for number in range(300):
+            add(store, number)
+        store.close()
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(StoreError, match=r"books\.db"):
+            self.read_all(path)
+
+    def test_a_damaged_row_is_told(self, store: SqliteStore, path: Path) -> None:
+        """A job that does not decode is a StoreError in every way of reading or moving it."""
+        job = add(store)
+        store._db.execute("UPDATE job SET value = x'c1'")
+        for look in (
+            lambda: store.get(job.id),
+            lambda: store.get(job.id[:8]),
+            store.jobs,
+            store.unfinished,
+            lambda: store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body={}),
+        ):
+            with pytest.raises(StoreError):
+                look()
+        assert store.head()[0] == 1
+
+    def test_a_full_disk_changes_nothing(self, store: SqliteStore) -> None:
+        """When the database cannot grow, a move leaves neither state nor event, and goes through once there is room."""
+        job = add(store)
+        before = whole(store)
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages}")
+        big = {"x": "x" * 100_000}
+        with pytest.raises(StoreError, match="SQLITE_FULL"):
+            store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body=big)
+        assert whole(store) == before
+        store._db.execute("PRAGMA max_page_count = 100000")
+        store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body=big)
+        assert audit.verify(store.events()).count == 2
+
+    @staticmethod
+    def read_all(path: Path) -> None:
+        """Open books and read everything in them."""
+        store = SqliteStore.open(path, create=False)
+        try:
+            whole(store)
+        finally:
+            store.close()

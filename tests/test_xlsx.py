@@ -1,0 +1,162 @@
+# ruff: noqa: E501  XML is clearer unbroken
+"""Workbooks: rows are read as rows, and text is found wherever else it can hide."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlp.formats import XLSX, Source
+from dlp.formats.room import Room
+from dlp.formats.room import read as read_as
+from dlp.model import Document, GapKind, Zone
+from makers import changed, package, xlsx_of
+
+NUMBER = "110101199003071233"
+S = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+A = "http://schemas.openxmlformats.org/drawingml/2006/main"
+X = "http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing"
+
+
+def sheet(inner: str, after: str = "") -> str:
+    """Return a sheet whose rows are `inner`."""
+    return f'<worksheet xmlns="{S}" xmlns:r="{R}"><sheetData>{inner}</sheetData>{after}</worksheet>'
+
+
+def row(*cells: str) -> str:
+    """Return one row."""
+    return f"<row>{''.join(cells)}</row>"
+
+
+def text(value: str) -> str:
+    """Return one cell with its text inside."""
+    return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+
+
+def book(sheet_xml: str, **parts: str) -> bytes:
+    """Return a workbook of one sheet; `parts` are more members, `__` stands for a slash and `_` for a dot."""
+    more = {name.replace("__", "/").replace("_", "."): value for name, value in parts.items()}
+    return changed(xlsx_of([["x"]]), {"xl/worksheets/sheet1.xml": sheet_xml, **more})
+
+
+def shared(*items: str) -> str:
+    """Return the part of the shared strings."""
+    return f'<sst xmlns="{S}">{"".join(f"<si>{item}</si>" for item in items)}</sst>'
+
+
+NAMED = f'<workbook xmlns="{S}" xmlns:r="{R}"><sheets><sheet name="%s" sheetId="1" r:id="rId1"/></sheets>%s</workbook>'
+MADE = {
+    "sheet name": book(sheet(""), xl__workbook_xml=NAMED % (NUMBER, "")),
+    "plain cell": xlsx_of([[NUMBER]]),
+    "shared string": book(sheet(row('<c t="s"><v>0</v></c>')), xl__sharedStrings_xml=shared(f"<t>{NUMBER}</t>")),
+    "shared string in runs": book(
+        sheet(row('<c t="s"><v>0</v></c>')),
+        xl__sharedStrings_xml=shared(f"<r><t>{NUMBER[:7]}</t></r><r><t>{NUMBER[7:]}</t></r>"),
+    ),
+    "shared string nobody uses": book(sheet(""), xl__sharedStrings_xml=shared(f"<t>{NUMBER}</t>")),
+    "ruby": book(
+        sheet(row('<c t="s"><v>0</v></c>')),
+        xl__sharedStrings_xml=shared(f'<t>x</t><rPh sb="0" eb="1"><t>{NUMBER}</t></rPh>'),
+    ),
+    "inline string": book(sheet(row(text(NUMBER)))),
+    "formula result": book(sheet(row(f'<c t="str"><f>A1</f><v>{NUMBER}</v></c>'))),
+    "formula text": book(sheet(row(f'<c><f>IF(A1,"{NUMBER}","")</f><v>0</v></c>'))),
+    "hidden row": book(sheet(f'<row hidden="1">{text(NUMBER)}</row>')),
+    "hidden column": book(f'<worksheet xmlns="{S}"><cols><col min="1" max="1" hidden="1"/></cols><sheetData>{row(text(NUMBER))}</sheetData></worksheet>'),
+    "comment": book(sheet(""), xl__comments1_xml=f'<comments xmlns="{S}"><commentList><comment ref="A1" authorId="0"><text><r><t>{NUMBER}</t></r></text></comment></commentList></comments>'),
+    "comment author": book(sheet(""), xl__comments1_xml=f'<comments xmlns="{S}"><authors><author>{NUMBER}</author></authors></comments>'),
+    "threaded comment": book(sheet(""), xl__threadedComments__t1_xml=f'<ThreadedComments xmlns="t"><threadedComment ref="A1"><text>{NUMBER}</text></threadedComment></ThreadedComments>'),
+    "number format": book(sheet(""), xl__styles_xml=f'<styleSheet xmlns="{S}"><numFmts count="1"><numFmt numFmtId="200" formatCode="&quot;{NUMBER}&quot;0"/></numFmts></styleSheet>'),
+    "print header": book(sheet("", f"<headerFooter><oddHeader>&amp;C{NUMBER}</oddHeader></headerFooter>")),
+    "print footer": book(sheet("", f"<headerFooter><oddFooter>&amp;C{NUMBER}</oddFooter></headerFooter>")),
+    "validation list": book(sheet("", f'<dataValidations><dataValidation type="list" sqref="A1"><formula1>"{NUMBER},b"</formula1></dataValidation></dataValidations>')),
+    "validation prompt": book(sheet("", f'<dataValidations><dataValidation sqref="A1" prompt="{NUMBER}"/></dataValidations>')),
+    "defined name": book(sheet(""), xl__workbook_xml=NAMED % ("a", f'<definedNames><definedName name="n">"{NUMBER}"</definedName></definedNames>')),
+    "link": book(sheet("", '<hyperlinks><hyperlink ref="A1" r:id="rId1"/></hyperlinks>'), xl__worksheets___rels__sheet1_xml_rels=f'<Relationships xmlns="r"><Relationship Id="rId1" Type="t" Target="mailto:{NUMBER}" TargetMode="External"/></Relationships>'),
+    "link tip": book(sheet("", f'<hyperlinks><hyperlink ref="A1" tooltip="{NUMBER}"/></hyperlinks>')),
+    "title": book(sheet(""), docProps__core_xml=f'<c:coreProperties xmlns:c="c" xmlns:d="d"><d:title>{NUMBER}</d:title></c:coreProperties>'),
+    "chart": book(sheet(""), xl__charts__chart1_xml=f'<c:chartSpace xmlns:c="c" xmlns:a="{A}"><a:t>{NUMBER}</a:t></c:chartSpace>'),
+    "chart cache": book(sheet(""), xl__charts__chart1_xml=f'<c:chartSpace xmlns:c="c"><c:pt><c:v>{NUMBER}</c:v></c:pt></c:chartSpace>'),
+    "shape text": book(sheet(""), xl__drawings__drawing1_xml=f'<x:wsDr xmlns:x="{X}" xmlns:a="{A}"><x:sp><x:txBody><a:p><a:r><a:t>{NUMBER}</a:t></a:r></a:p></x:txBody></x:sp></x:wsDr>'),
+    "shape alt text": book(sheet(""), xl__drawings__drawing1_xml=f'<x:wsDr xmlns:x="{X}"><x:cNvPr id="1" name="p" descr="{NUMBER}"/></x:wsDr>'),
+    "external link": book(sheet(""), xl__externalLinks__externalLink1_xml=f'<externalLink xmlns="{S}"><cell r="A1" t="str"><v>{NUMBER}</v></cell></externalLink>'),
+    "pivot cache": book(sheet(""), xl__pivotCache__pivotCacheDefinition1_xml=f'<pivotCacheDefinition xmlns="{S}"><s v="{NUMBER}"/></pivotCacheDefinition>'),
+}  # fmt: skip
+
+
+def read(raw: bytes) -> Document:
+    """Read a workbook as the child does."""
+    return read_as(XLSX, Source(raw), Room())
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_text_is_found_in_every_place(name: str) -> None:
+    """A number is read as one run of text wherever in the package it lies, once."""
+    document = read(MADE[name])
+    assert sum(segment.text.count(NUMBER) for segment in document.segments) == 1
+    assert not document.gaps
+
+
+def test_rows_are_rows() -> None:
+    """A row is one segment; its cells are a row of the grid, empty ones where columns are skipped."""
+    document = read(xlsx_of([["姓名", "", "电话"], ["张三", "x", "13800138000"]], "名册"))
+    (grid,) = document.tables
+    cells = [[document.segments[c.segment].text[c.start : c.end] for c in line] for line in grid.rows]
+    assert cells == [["姓名", "", "电话"], ["张三", "x", "13800138000"]]
+    assert "张三\tx\t13800138000" in {s.text for s in document.segments}
+
+
+def test_numbers_read_as_they_are_typed() -> None:
+    """A mobile number that Excel stores as 1.3800138E10 is still one."""
+    document = read(book(sheet(row("<c><v>1.3800138E10</v></c>", "<c><v>13800138001</v></c>", "<c><v>0.5</v></c>"))))
+    assert "13800138000\t13800138001\t0.5" in {s.text for s in document.segments}
+
+
+def test_cells_stand_where_their_reference_says() -> None:
+    """A cell in column C of a row with nothing before it is the third cell of the grid."""
+    document = read(book(sheet('<row><c r="C1" t="inlineStr"><is><t>右</t></is></c></row>')))
+    ((one, two, three),) = document.tables[0].rows
+    assert (one.start, one.end, two.start, two.end) == (0, 0, 0, 0)
+    assert (three.start, three.end) == (0, 1)
+
+
+def test_a_far_column_makes_no_endless_row() -> None:
+    """The last column of a sheet costs no sixteen thousand empty cells a row."""
+    wide = "".join('<row><c r="XFD1" t="inlineStr"><is><t>x</t></is></c></row>' for _ in range(50))
+    assert all(len(cells) <= 1_025 for cells in read(book(sheet(wide))).tables[0].rows)
+
+
+def test_a_reference_to_nothing_is_a_gap() -> None:
+    """A cell that refers to a text that is not there is said, not skipped."""
+    assert {g.kind for g in read(book(sheet(row('<c t="s"><v>7</v></c>')))).gaps} == {GapKind.CORRUPT}
+
+
+def test_zones() -> None:
+    """Headers of a page, formulas and unused strings say what they are."""
+    assert _zone("print header") is Zone.HEADER
+    assert _zone("print footer") is Zone.FOOTER
+    assert _zone("formula text") is Zone.HIDDEN
+    assert _zone("shared string nobody uses") is Zone.HIDDEN
+    assert _zone("shared string") is Zone.BODY
+
+
+def _zone(name: str) -> Zone:
+    return next(s.zone for s in read(MADE[name]).segments if NUMBER in s.text)
+
+
+def test_shared_strings_under_another_name() -> None:
+    """The relationships say where the shared strings are; the usual name is only the usual one."""
+    parts = {
+        "[Content_Types].xml": "<Types/>",
+        "xl/workbook.xml": NAMED % ("a", ""),
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="r"><Relationship Id="1" Type="{R}/sharedStrings" Target="texts.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": sheet(row('<c t="s"><v>0</v></c>', text("b"))),
+        "xl/texts.xml": shared("<t>a</t>"),
+    }
+    assert "a\tb" in {s.text for s in read(package(parts)).segments}
+
+
+def test_a_binary_sheet_is_a_gap() -> None:
+    """A sheet in Excel's binary form is not read, and that is said."""
+    raw = changed(xlsx_of([["x"]]), {"xl/worksheets/sheet2.bin": bytes(300)})
+    assert GapKind.UNSUPPORTED in {g.kind for g in read(raw).gaps}
