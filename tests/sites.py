@@ -31,7 +31,7 @@ class Place(NamedTuple):
         done = subprocess.run(
             [sys.executable, "-m", "dlp", *args],
             cwd=self.root,
-            env={**os.environ, "DLP_CONFIG": str(self.config), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "DLP_CONFIG": str(self.config), "TMPDIR": str(self.scratch())},
             capture_output=True,
             text=True,
             timeout=options.pop("timeout", 120),
@@ -41,6 +41,12 @@ class Place(NamedTuple):
         if check is not None:
             assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def scratch(self) -> Path:
+        """Return a folder for temporary files of the gate alone, so that a test can look into it."""
+        folder = self.root / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def json(self, *args: str) -> list[dict[str, Any]]:
         """Run `dlp ARGS --json` and return its lines."""

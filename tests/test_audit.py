@@ -146,6 +146,13 @@ def test_a_chain_hashed_anew_is_found_against_a_kept_head(
     assert audit.verify(forged, (COUNT, events[-1].hash)).broken_at is not None
 
 
+@pytest.mark.parametrize("number", [0, 1, 3, -1])
+def test_numbers_go_up_by_one(number: int) -> None:
+    """A well-linked event with any number but the next one is refused: no event can hide in a leap."""
+    first = event(1, GENESIS, {})
+    assert audit.verify([first, event(number, first.hash, {})]).broken_at == 2
+
+
 def test_a_chain_of_another_genesis_is_refused() -> None:
     """A trail that begins elsewhere breaks at its first event."""
     assert audit.verify([event(1, "0" * 64, {})]).broken_at == 1

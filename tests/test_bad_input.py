@@ -155,7 +155,7 @@ def test_a_full_vault_leaves_the_file_where_it_is(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(vault)], check=True)
     try:
         site = lay(tmp_path)
-        big = LETTER + os.urandom(300_000).hex().encode()
+        big = LETTER + "请恢复场地原状。\n".encode() * 25_000
         with daemon(site):
             site.put("big.txt", big)
             log = site.root / "log"

@@ -52,8 +52,6 @@ def nothing_unread_is_clean(rows: list[dict[str, object]]) -> None:
     assert not bad, bad
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
 def test_office_files(site: Place, shared: Path) -> None:
     """Real office files: one line each, none blocked, none clean that was not read."""
     folder = shared / "corpus" / "files"
@@ -63,8 +61,6 @@ def test_office_files(site: Place, shared: Path) -> None:
     assert [r["path"] for r in rows if r["action"] == "block"] == []
 
 
-@pytest.mark.long
-@pytest.mark.timeout(3600)
 def test_files_made_to_break_readers(site: Place, shared: Path) -> None:
     """Broken, odd and encrypted files: no crash, no hang, one line each, none clean that was not read."""
     folder = shared / "corpus" / "robust"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -173,7 +174,7 @@ def test_rename_does_without_the_kernel_call(
 
     class OldKernel:
         def renameat2(self, *_: object) -> int:
-            durable.ctypes.set_errno(errno.EINVAL)
+            ctypes.set_errno(errno.EINVAL)
             return -1
 
     def no_link(*_: object, **__: object) -> None:
@@ -196,7 +197,12 @@ def test_a_folder_is_synced_by_path_or_descriptor(tmp_path: Path, folder: int, m
     """Both ways sync that very folder and leave no descriptor; a link or a file is refused."""
     synced = []
     sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), sync(fd)))
+
+    def watch(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", watch)
     before = len(os.listdir("/proc/self/fd"))
     durable.fsync_dir(tmp_path)
     durable.fsync_dir(folder)
@@ -215,7 +221,7 @@ def test_the_bytes_are_synced_before_the_name(tmp_path: Path, body: int, monkeyp
     sync = os.fsync
 
     def watch(fd: int) -> None:
-        seen.append((os.path.isdir(f"/proc/self/fd/{fd}"), (tmp_path / "a").exists()))
+        seen.append((Path(f"/proc/self/fd/{fd}").is_dir(), (tmp_path / "a").exists()))
         sync(fd)
 
     monkeypatch.setattr(os, "fsync", watch)
@@ -230,7 +236,7 @@ def test_folders_are_made_and_opened(tmp_path: Path) -> None:
         durable.open_folder(tmp_path, parts)
     for _ in range(2):
         fd = durable.open_folder(tmp_path, parts, make=True)
-        assert os.fstat(fd).st_ino == os.stat(os.fsencode(tmp_path) + b"/" + b"/".join(parts)).st_ino
+        assert os.fstat(fd).st_ino == tmp_path.joinpath(*map(os.fsdecode, parts)).stat().st_ino
         os.close(fd)
 
 

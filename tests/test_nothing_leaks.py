@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from makers import docx_of, xlsx_of
-
 from dlp.service import demo
-from sites import Place
+from makers import docx_of, xlsx_of
+from sites import lay
 
 
 def _check_digit(body: str) -> str:
@@ -29,8 +28,9 @@ def forms(secret: str) -> list[bytes]:
     return [*plain, base64.b64encode(secret.encode())[:20], secret.encode().hex().encode()]
 
 
-def test_no_secret_outside_the_vault(site: Place, tmp_path_factory: object) -> None:
+def test_no_secret_outside_the_vault(tmp_path: Path) -> None:
     """State folder, log, receipts, release folder and temporary folders hold none of twenty secrets."""
+    site = lay(tmp_path, extra='[log]\nlevel = "debug"\n')
     numbers = secrets()
     half = [f"姓名{n}，身份证号：{s}。" for n, s in enumerate(numbers)]
     site.put("名册.txt", "\n".join(half[:6]).encode())
@@ -42,9 +42,7 @@ def test_no_secret_outside_the_vault(site: Place, tmp_path_factory: object) -> N
     site.put("坏.docx", docx_of(*half[10:15])[:-40])
     site.put("带密级.txt", ("机密★10年\n" + half[0]).encode())
     demo.put(site.outbox)
-    scratch = site.root / "tmp"
-    scratch.mkdir()
-    done = site.run("run", "--once", "--log-level", "debug") if False else site.run("run", "--once")
+    done = site.run("run", "--once")
     log = (done.stdout + done.stderr).encode()
     listing = site.run("quarantine", "list", "--json").stdout.encode()
     shown = b"".join(

@@ -1,4 +1,4 @@
-"""The contract of the books, for every store there is: state and event together or not at all, and nothing forgotten."""
+"""The contract of the books, for every store: state and event together or not at all, and nothing forgotten."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ from pathlib import Path
 from dlp.store.sqlite import SqliteStore
 
 store = SqliteStore.open(Path(sys.argv[1]), create=False)
+print("ready", flush=True)
 sys.stdin.read(1)
 for n in range(int(sys.argv[3])):
     store.note(actor=sys.argv[2], kind="test.noted", job="", body={"n": n})
@@ -365,9 +366,15 @@ class TestSqlite(StoreContract):
     def test_processes_never_fork_the_chain(self, store: SqliteStore, path: Path) -> None:
         """Three processes and this one append at once: one chain, nothing lost, nothing doubled."""
         children = [
-            subprocess.Popen([sys.executable, "-c", APPEND, str(path), f"p{n}", "60"], stdin=subprocess.PIPE)
+            subprocess.Popen(
+                [sys.executable, "-c", APPEND, str(path), f"p{n}", "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
             for n in range(3)
         ]
+        for child in children:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            child.stdout.close()
         for child in children:
             assert child.stdin is not None
             child.stdin.write(b"x")

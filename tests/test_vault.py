@@ -223,7 +223,7 @@ def test_a_disk_that_lies_is_found_at_the_take(
 
     def lie(fd: int) -> None:
         sync(fd)
-        if os.readlink(f"/proc/self/fd/{fd}").endswith(".tmp"):
+        if Path(f"/proc/self/fd/{fd}").readlink().suffix == ".tmp":
             os.pwrite(fd, b"\x00\xff", place)
 
     monkeypatch.setattr(os, "fsync", lie)
@@ -383,9 +383,12 @@ def test_a_bad_key_file_is_refused(vault: Vault, tmp_path: Path, key: str, fault
         path.write_text("no key 密钥" if fault == "garbage" else "", encoding="utf-8")
     else:
         path.rename(tmp_path / "moved")
-        {"link": lambda: path.symlink_to(tmp_path / "moved"), "folder": path.mkdir, "fifo": lambda: os.mkfifo(path)}[
-            fault
-        ]()
+        if fault == "link":
+            path.symlink_to(tmp_path / "moved")
+        elif fault == "folder":
+            path.mkdir()
+        else:
+            os.mkfifo(path, 0o600)
     if key == "work.age-key":
         with pytest.raises(VaultError):
             open_vault(tmp_path)

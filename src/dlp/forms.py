@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from dlp.model import Document, Slice, Table
@@ -76,7 +77,7 @@ def _match(names: list[str], rule: Rule) -> dict[int, int]:
     """Return group -> column; each column serves one group, exact names first."""
     matched: dict[int, int] = {}
     used: set[int] = set()
-    groups = [tuple(fold(word).lower() for word in group) for group in rule.columns]
+    groups = _folded(rule.columns)
     for exact in (True, False):
         for group, wanted in enumerate(groups):
             if group in matched:
@@ -90,6 +91,12 @@ def _match(names: list[str], rule: Rule) -> dict[int, int]:
                     used.add(column)
                     break
     return matched
+
+
+@lru_cache(maxsize=256)
+def _folded(columns: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the column names of a rule as they are compared; a handful of rules is asked for every table."""
+    return tuple(tuple(fold(word).lower() for word in group) for group in columns)
 
 
 def _filled(grid: Grid, row: tuple[Slice, ...], columns: list[int]) -> bool:

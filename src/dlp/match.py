@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -55,6 +55,7 @@ _EDGE: dict[Edges, tuple[str, frozenset[int]]] = {
 }
 _UTF8, _PREFILTER = hyperscan.HS_FLAG_UTF8, hyperscan.HS_FLAG_PREFILTER
 _SEPARATORS = re.compile(r"[\s\-]")
+_JOINT = re.compile(rb"[ -]")
 
 
 class Candidate(Frozen, frozen=True, kw_only=True):
@@ -229,7 +230,9 @@ class Matcher:
             if keep and int(view.index[end - 1]) - int(view.index[start]) >= end - start and _wrapped(view, start, end):
                 confidence *= ACROSS_BREAK
                 why.append("across-break")
-            keep, confidence = _weigh_context(view, start, end, known, headers, confidence, why, keep=keep)
+            keep, confidence = _weigh_context(
+                view, start, end, known, headers, confidence=confidence, why=why, keep=keep
+            )
             around = border.words if border is not None else ()
             yield _Place(start, end, known, confidence, tuple(why), keep, term.weight, around)
             kept += keep
@@ -246,16 +249,16 @@ class Matcher:
         *,
         names: bool,
     ) -> Iterator[_Place]:
-        for low, high in _confirm(view.utf8, known, ends):
+        for low, high, passes in _confirm(view.utf8, known, ends):
             start, end = bisect_left(firsts, low), bisect_left(firsts, high)
-            raw = view.text[start:end]
             why: list[str] = ["pattern"]
             check = known.rule.check
-            confidence, keep = known.rule.confidence, True
+            confidence = known.rule.confidence
             if check:
-                keep = CHECKS[check](raw)
-                why.append(f"check:{check}" if keep else f"fails check:{check}")
-            keep, confidence = _weigh_context(view, start, end, known, headers, confidence, why, keep=keep, names=names)
+                why.append(f"check:{check}" if passes else f"fails check:{check}")
+            keep, confidence = _weigh_context(
+                view, start, end, known, headers, confidence=confidence, why=why, keep=passes, names=names
+            )
             yield _Place(start, end, known, confidence, tuple(why), keep)
 
     def _finding(self, view: View, place: _Place) -> Finding:
@@ -364,7 +367,7 @@ class _Headers:
     def __init__(self, document: Document, view: View) -> None:
         self._document = document
         self._view = view
-        self._cells: dict[int, list[tuple[int, int, Grid, int]]] | None = None
+        self._cells: dict[int, tuple[list[int], list[tuple[int, Grid, int]]]] | None = None
 
     def above(self, start: int, end: int) -> str:
         """Return the header text of the column that holds the view span; empty outside of tables."""
@@ -373,18 +376,26 @@ class _Headers:
         if self._cells is None:
             self._cells = self._map()
         for piece in slices(self._view, start, end)[:1]:
-            for low, high, grid, column in self._cells.get(piece.segment, ()):
-                if low <= piece.start and piece.end <= high:
-                    return grid.header(column)
+            starts, cells = self._cells.get(piece.segment, ([], []))
+            number = bisect_right(starts, piece.start) - 1
+            if number >= 0 and piece.end <= cells[number][0]:
+                _, grid, column = cells[number]
+                return grid.header(column)
         return ""
 
-    def _map(self) -> dict[int, list[tuple[int, int, Grid, int]]]:
-        cells: dict[int, list[tuple[int, int, Grid, int]]] = {}
-        for grid in grids(self._document):
+    def _map(self) -> dict[int, tuple[list[int], list[tuple[int, Grid, int]]]]:
+        """Return for each segment where its cells start, in order, and where each ends, its table and its column."""
+        found: dict[int, list[tuple[int, int, int, Grid, int]]] = {}
+        for order, grid in enumerate(grids(self._document)):
             for row in grid.table.rows:
                 for column, cell in enumerate(row):
-                    cells.setdefault(cell.segment, []).append((cell.start, cell.end, grid, column))
-        return cells
+                    if cell.start < cell.end:
+                        found.setdefault(cell.segment, []).append((cell.start, cell.end, order, grid, column))
+        ready = {}
+        for segment, cells in found.items():
+            cells.sort(key=lambda cell: cell[:3])
+            ready[segment] = ([cell[0] for cell in cells], [(cell[1], cell[3], cell[4]) for cell in cells])
+        return ready
 
 
 def test(loaded: Sequence[Pack]) -> tuple[Problem, ...]:
@@ -500,22 +511,46 @@ def _flags(expression: bytes, known: _Known) -> int:
     )
 
 
-def _confirm(utf8: bytes, known: _Known, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Give the exact byte spans of a pattern around candidate ends, edges checked, not overlapping."""
+def _confirm(utf8: bytes, known: _Known, ends: Sequence[int]) -> Iterator[tuple[int, int, bool]]:
+    """Give the exact byte spans of a pattern around candidate ends and whether each passes its check.
+
+    Edges are checked, spans that pass do not overlap. In `6222… 12 月` the longest hit takes the 12 with it: where that
+    one fails, shorter ones are tried, and later ones inside it, from blank to blank and from hyphen to hyphen.
+    """
     pattern = known.pattern
     if pattern is None:
         return
-    outside = _EDGE[known.rule.edges][1]
+    check = CHECKS.get(known.rule.check)
     for low, high in _windows(utf8, known.width, ends):
-        place = low
+        place = told = low
         while place < high and (found := pattern.search(utf8, place, high)):
-            start, end = found.span()
-            free = (start == 0 or utf8[start - 1] not in outside) and (end == len(utf8) or utf8[end] not in outside)
-            if free and end > start:
-                yield start, end
-                place = end
-            else:
-                place = _next_char(utf8, start)
+            start, longest = found.span()
+            free = list(_free_ends(utf8, known, start, longest))
+            passing = (end for end in free if check is None or check(utf8[start:end].decode()))
+            if end := next(passing, 0):
+                yield start, end, True
+                place = told = end
+                continue
+            if free and start >= told:
+                yield start, free[0], False
+                told = free[0]
+            joint = _JOINT.search(utf8, start, free[0]) if free else None
+            place = _next_char(utf8, start) if not free else joint.end() if joint else free[0]
+
+
+def _free_ends(utf8: bytes, known: _Known, start: int, end: int) -> Iterator[int]:
+    """Give the ends of hits that begin at `start` with free edges, longest first; a shorter one ends at a joint."""
+    outside = _EDGE[known.rule.edges][1]
+    if known.pattern is None or (start and utf8[start - 1] in outside):
+        return
+    longest = end
+    while end > start:
+        free = end == len(utf8) or utf8[end] not in outside
+        if free and (end == longest or _JOINT.match(utf8, end)):
+            yield end
+        joint = max(utf8.rfind(b" ", start, end), utf8.rfind(b"-", start, end))
+        found = known.pattern.match(utf8, start, joint) if joint > start else None
+        end = found.end() if found else start
 
 
 def _windows(utf8: bytes, width: int, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -557,9 +592,9 @@ def _weigh_context(
     end: int,
     known: _Known,
     headers: _Headers,
+    *,
     confidence: float,
     why: list[str],
-    *,
     keep: bool,
     names: bool = False,
 ) -> tuple[bool, float]:
@@ -567,10 +602,9 @@ def _weigh_context(
     rule = known.rule
     if not keep:
         return False, confidence
-    if rule.not_near is not None:
-        if bad := _word_near(view, start, end, rule.not_near.distance, known.not_near):
-            why.append(f"not_near:{bad}")
-            return False, confidence
+    if rule.not_near is not None and (bad := _word_near(view, start, end, rule.not_near.distance, known.not_near)):
+        why.append(f"not_near:{bad}")
+        return False, confidence
     if rule.near is not None:
         word = _word_near(view, start, end, rule.near.distance, known.near)
         if word is None and (head := headers.above(start, end)):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 import re2
 from msgspec import Meta
 
 from dlp import located, marks
-from dlp.checks import CHECKS
+from dlp.checks import CHECKS, is_mask
 from dlp.errors import PackError, Problem
 from dlp.model import Frozen, Level, Reference, Regime, Say, Severity
 from dlp.text import fold
@@ -24,6 +24,7 @@ from dlp.text import fold
 Kind = Literal["pattern", "terms", "mark", "table"]
 Edges = Literal["alnum", "digits", "letters", "none"]
 Share = Annotated[float, Meta(ge=0, le=1)]
+_MASKS = "keep:1,1 / digits / email / whole"
 WIDEST = 256
 """Characters that one hit may have; longer secrets are known by their beginning."""
 
@@ -93,6 +94,12 @@ class Head(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     description: str = ""
 
 
+class _Say(Protocol):
+    """Makes a problem of one rule: the key at fault, what is wrong in both languages, what to do, which element."""
+
+    def __call__(self, key: str, zh: str, en: str, advice: Say | None = None, *, item: int = 0) -> Problem: ...
+
+
 class _File(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pack: Head
     rules: tuple[Rule, ...] = ()
@@ -135,10 +142,14 @@ def load(texts: Mapping[str, str]) -> tuple[Pack, ...]:
         problems += faults
         if decoded is None:
             continue
-        problems += _faults(decoded, file, located.lines(text))
+        where = located.lines(text)
+        problems += _faults(decoded, file, where)
         head = decoded.pack
         if any(p.id == head.id for p in loaded):
-            problems.append(_say(file, 1, "pack.id", f"规则包编号重复：{head.id}", f"this pack id is taken: {head.id}"))
+            line = located.line_of(where, ("pack", "id"))
+            problems.append(
+                _say(file, line, "pack.id", f"规则包编号重复：{head.id}", f"this pack id is taken: {head.id}")
+            )
         loaded.append(
             Pack(
                 id=head.id,
@@ -186,8 +197,8 @@ def _faults(file: _File, name: str, where: dict[located.Path, int]) -> Iterator[
     seen: set[str] = set()
     for number, rule in enumerate(file.rules):
 
-        def say(key: str, zh: str, en: str, advice: Say | None = None, *, at: int = number) -> Problem:
-            line = located.line_of(where, ("rules", at, key))
+        def say(key: str, zh: str, en: str, advice: Say | None = None, *, item: int = 0, at: int = number) -> Problem:
+            line = located.line_of(where, ("rules", at, key, item))
             return _say(name, line, f"rules[{at + 1}] {file.rules[at].id}.{key}", zh, en, advice)
 
         if rule.id in seen:
@@ -201,27 +212,28 @@ def _faults(file: _File, name: str, where: dict[located.Path, int]) -> Iterator[
         yield from _kind_faults(rule, say)
 
 
-def _kind_faults(rule: Rule, say: object) -> Iterator[Problem]:
-    if not callable(say):
-        return
+def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
+    if not is_mask(rule.mask):
+        yield say("mask", f"没有掩码 {rule.mask}", f"no mask {rule.mask}", Say(_MASKS, _MASKS))
     if rule.kind == "pattern":
         try:
-            compile_pattern(rule.pattern)
+            empty = compile_pattern(rule.pattern).fullmatch(b"") is not None
         except re2.error as err:
             why = err.args[0].decode("utf-8", "replace") if isinstance(err.args[0], bytes) else str(err.args[0])
             advice = Say("不支持环视与反向引用；两侧限制用 edges", "no look-around or back references; use `edges`")
             yield say("pattern", f"正则不能用：{why}", f"the pattern is refused: {why}", advice)
-        if not rule.pattern or fold(rule.pattern) == "" or re.fullmatch(r"\(?\.?[*?]\)?", rule.pattern):
-            yield say("pattern", "正则为空", "the pattern is empty")
+        else:
+            if empty:
+                yield say("pattern", "正则为空，或会命中空文本", "the pattern is empty or matches an empty text")
     if rule.kind == "terms":
         if not rule.terms:
             yield say("terms", "没有词", "there are no terms")
-        for term in rule.all_terms():
+        for number, term in enumerate(rule.all_terms()):
             if len(fold(term.term).strip()) < 2:
                 advice = Say("单字到处都是，请写成词", "one character stands everywhere; write a word")
-                yield say("terms", f"词太短：{term.term}", f"the term is too short: {term.term}", advice)
+                yield say("terms", f"词太短：{term.term}", f"the term is too short: {term.term}", advice, item=number)
     if rule.kind == "mark":
-        for family in set(rule.families) - marks.FAMILIES:
+        for family in sorted(set(rule.families) - marks.FAMILIES):
             known = ", ".join(sorted(marks.FAMILIES))
             yield say("families", f"没有标志家族 {family}", f"no mark family {family}", Say(known, known))
     if rule.kind == "table" and (

@@ -32,23 +32,25 @@ _KEPT = {0x3299}  # ㊙ is a mark of its own; NFKC would make it an ordinary 秘
 _DASHES = (*range(0x2010, 0x2014), 0x2212, 0xFE58, 0xFE63, 0xFF0D)
 _REMOVED = (
     *range(0x09),
-    0x0B,
-    0x0C,
     *range(0x0E, 0x20),
     0x7F,
     *range(0x80, 0xA0),
     0xAD,
     *range(0x300, 0x370),
     0x61C,
-    0x180E,
+    *range(0x115F, 0x1161),
+    *range(0x17B4, 0x17B6),
+    *range(0x180B, 0x1810),
     *range(0x200B, 0x2010),
     *range(0x202A, 0x202F),
     *range(0x2060, 0x2070),
     *range(0x20D0, 0x2100),
+    0x3164,
     *range(0xD800, 0xE000),
     *range(0xFE00, 0xFE10),
     *range(0xFE20, 0xFE30),
     0xFEFF,
+    0xFFA0,
     *range(0xFFF0, 0xFFFC),
 )
 
@@ -88,7 +90,7 @@ def _fold_table() -> Units:
     table = simple[table]  # a compatibility form of a traditional character folds twice
     for code in (0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000, 0x0D, 0x85):
         table[code] = _SPACE
-    for code in (0x2028, 0x2029):
+    for code in (0x0B, 0x0C, 0x2028, 0x2029):
         table[code] = _NEWLINE
     for code in _DASHES:
         table[code] = ord("-")
@@ -127,6 +129,7 @@ def normalize(segments: Sequence[Segment]) -> View:
     plain = _BEYOND.sub(_stand_in, joined) if joined and max(joined) > "\uffff" else joined
     raw = np.frombuffer(plain.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
     units = np.take(_fold_table(), raw)
+    newlines = np.flatnonzero(units == _NEWLINE).astype(np.int32) + 1
     hard = starts[1:][[not s.soft for s in segments[1:]]] - 1 if len(segments) > 1 else np.zeros(0, np.int32)
     units[hard] = _HARD
     index = np.flatnonzero(~np.take(_removed_table(), raw)).astype(np.int32)
@@ -136,7 +139,6 @@ def normalize(segments: Sequence[Segment]) -> View:
         units, index = units[keep], index[keep]
     units[units == _HARD] = _NEWLINE
     text = units.tobytes().decode("utf-16-le")
-    newlines = np.flatnonzero(raw == _NEWLINE).astype(np.int32) + 1
     lines = np.union1d(starts, newlines)
     breaks = np.unique(np.searchsorted(index, lines)).astype(np.int32)
     return View(text, text.encode(), index, starts, breaks[breaks < max(1, len(text))], segments)

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, cast
@@ -39,16 +39,21 @@ class _Tee:
         self._fd, self._copy, self._keep = fd, copy, keep
         self._digest = hashlib.sha256()
         self.size = 0
-        self.error: OSError | None = None
+        self.unread: OSError | None = None
+        self.full: OSError | None = None
 
     def read(self, size: int = -1) -> bytes:
-        chunk = os.pread(self._fd, durable.CHUNK if size < 0 else min(size, durable.CHUNK), self.size)
+        try:
+            chunk = os.pread(self._fd, durable.CHUNK if size < 0 else min(size, durable.CHUNK), self.size)
+        except OSError as err:
+            self.unread = err  # the age library passes on that something failed, not what
+            raise
         self._digest.update(chunk)
         if self.size + len(chunk) <= self._keep:
             try:
                 durable.write_all(self._copy, chunk)
             except OSError as err:
-                self.error = err
+                self.full = err
                 raise
         self.size += len(chunk)
         return chunk
@@ -97,10 +102,18 @@ class Vault:
 
     @classmethod
     def create(cls, folder: Path, *, identity: Path, work: Path) -> Self:
-        """Open the vault at `folder`; at first start make the folder (0700) and the keys (0600)."""
+        """Open the vault at `folder`; at first start make the folder (0700) and the keys (0600).
+
+        A key is never made anew beside objects that the old one sealed: VaultError then, and where the private key is
+        here but does not belong to the public one.
+        """
         _private_folder(folder)
         _private_folder(folder / "q")
         recipient = folder / "recipient.txt"
+        used = any((folder / "q").iterdir())
+        for path in (recipient, work):
+            if used and not path.exists():
+                raise _damaged_key(path)
         if not recipient.exists():
             if not identity.exists():
                 _write_key(identity, str(x25519.Identity.generate()))
@@ -111,6 +124,11 @@ class Vault:
             public = x25519.Recipient.from_str(recipient.read_text(encoding="ascii").strip())
         except (OSError, pyrage.RecipientError, UnicodeDecodeError) as err:
             raise _damaged_key(recipient) from err
+        if identity.exists() and str(_read_key(identity).to_public()) != str(public):
+            raise VaultError(
+                Say(f"私钥 {identity} 与公钥 {recipient} 不配对", f"{identity} does not belong to {recipient}"),
+                Say("请从备份恢复配对的密钥文件", "restore the pair from a backup"),
+            )
         return cls(folder, public, _read_key(work), identity)
 
     @property
@@ -206,7 +224,7 @@ class Vault:
     def _path(self, id: str) -> Path:  # noqa: A002  the job's word
         return self._objects / f"{id}.age"
 
-    def _seal(self, tee: _Tee, id: str, recipients: Sequence[x25519.Recipient], check: object) -> int:  # noqa: A002
+    def _seal(self, tee: _Tee, id: str, recipients: Sequence[x25519.Recipient], check: Callable[[], None]) -> int:  # noqa: A002
         part = self._objects / f"{id}.tmp"
         writer = _Writer(-1)
         try:
@@ -217,8 +235,8 @@ class Vault:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            if callable(check):
-                check()
+            check()
+            _read_back(part, writer.sha256, id)
             part.rename(self._path(id))
             durable.fsync_dir(self._objects)
         except VaultError:
@@ -227,7 +245,9 @@ class Vault:
         except (OSError, pyrage.EncryptError) as err:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-            raise _no_room(self._objects, writer.error or tee.error or err) from err
+            if tee.unread is not None:
+                raise _unread(tee.unread) from err
+            raise _no_room(self._objects, writer.error or tee.full or err) from err
         return writer.size
 
     def _compare(self, id: str, sha256: str) -> None:  # noqa: A002  the job's word
@@ -346,6 +366,24 @@ def _damaged_key(path: Path) -> VaultError:
             "请从备份恢复；没有它，已密封的文件打不开",
             "restore it from a backup; sealed files cannot be opened without it",
         ),
+    )
+
+
+def _read_back(path: Path, sha256: str, id: str) -> None:  # noqa: A002  the job's word
+    """Compare what the disk holds with what was written; the object it will replace is still whole."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if durable.sha256_of(fd) != sha256:
+            raise _damaged(id)
+    finally:
+        os.close(fd)
+
+
+def _unread(err: Exception) -> VaultError:
+    why = getattr(err, "strerror", None) or type(err).__name__
+    return VaultError(
+        Say(f"原文件读取失败：{why}；文件原样保留", f"reading the file failed: {why}; it stays where it is"),
+        Say("请检查存放该文件的磁盘或网络共享", "check the disk or network share that holds it"),
     )
 
 

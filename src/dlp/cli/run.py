@@ -43,9 +43,9 @@ def command(config_path: Path | None, *, as_json: bool, once: bool, with_demo: b
 
 
 def _log(config: Config) -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=config.log.level.upper(), format="%(asctime)s %(levelname)s %(message)s"
-    )
+    """Send our own log to standard error; libraries may only warn, because some name files at lower levels."""
+    logging.basicConfig(stream=sys.stderr, level="WARNING", format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("dlp").setLevel(config.log.level.upper())
 
 
 def _reporter(*, as_json: bool) -> Callable[[Outcome], None]:

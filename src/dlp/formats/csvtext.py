@@ -42,7 +42,7 @@ def scan(text: str, delimiter: str) -> Iterator[list[tuple[int, int]]]:
     Doubled quotes inside a quoted cell stay as they are written. A quote that is never closed is taken for a
     character of its cell: otherwise one stray quote would swallow all rows behind it.
     """
-    step = re.compile(f'[{re.escape(delimiter)}\r\n]')
+    step = re.compile(f"[{re.escape(delimiter)}\r\n]")
     row: list[tuple[int, int]] = []
     at, size = 0, len(text)
     unclosed = False

@@ -43,7 +43,9 @@ _HIDING = re.compile(
 )
 _META = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.I)
 _ALIASES = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "gb_2312-80": "gb18030", "utf8": "utf-8"}
-_KNOWN = frozenset({"utf-8", "gb18030", "big5", "cp950", "utf-16-le", "utf-16-be", "utf-16", "windows-1252", "iso-8859-1"})
+_KNOWN = frozenset(
+    {"utf-8", "gb18030", "big5", "cp950", "utf-16-le", "utf-16-be", "utf-16", "windows-1252", "iso-8859-1"}
+)
 _CELLS = ("td", "th")
 _ZONES = {"header": Zone.HEADER, "footer": Zone.FOOTER}
 

@@ -36,6 +36,8 @@ _MARKS = {
 _RUN_TEXT = frozenset({"t", "delText", "instrText", "delInstrText"})
 _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _BOXES = frozenset({"txbxContent", "textbox", "txBody", "rich"})
+_INSIDE = _BOXES | {"Fallback", "comment"}
+_GRID = frozenset({"tbl", "tr", "tc", "gridSpan"})
 _SILENT = frozenset({"posOffset", "align", "pctWidth", "pctHeight", "pctPosHOffset", "pctPosVOffset"})
 _ZONES = {
     "hdr": Zone.HEADER,
@@ -207,12 +209,14 @@ class Collector:
         self._names: dict[str, str] = {}
         self._blocks: list[_Open] = []
         self._leaf: _Open | None = None
+        self._blanks: list[Piece] = []
         self._marks: list[tuple[int, int]] = []
         self._vanished = False
         self._in: dict[str, int] = {}
         self._zone = Zone.HIDDEN
         self._count = 0
         self._seen: set[str] = set()
+        self._dull: set[tuple[str, str, str]] = set()
         self._spoken = 0
         self._tables: list[list[list[tuple[int | None, int]]]] = []
         self._cells: list[list[Any]] = []
@@ -226,6 +230,8 @@ class Collector:
             self._zone = _ZONES.get(name, Zone.HIDDEN)
         if self._leaf is not None:
             self._flush()
+        elif self._blanks:
+            self._blanks.clear()
         if attrib:
             self._read_attributes(name, attrib)
         if name in _MARKS:
@@ -234,8 +240,9 @@ class Collector:
             self._blocks.append(self._open(name))
         elif self._blocks:
             self._inline(name, attrib)
-        self._begin_grid(name, attrib)
-        if name in _BOXES or name in ("Fallback", "comment"):
+        if name in _GRID:
+            self._begin_grid(name, attrib)
+        elif name in _INSIDE:
             self._in[name] = self._in.get(name, 0) + 1
         self._stack.append(name)
 
@@ -244,6 +251,8 @@ class Collector:
         name = self._stack.pop()
         if self._leaf is not None:
             self._flush()
+        elif self._blanks:
+            self._blanks.clear()
         depth = len(self._stack)
         if self._marks and self._marks[-1][0] == depth:
             self._marks.pop()
@@ -251,8 +260,9 @@ class Collector:
             self._vanished = False
         if self._blocks and self._blocks[-1].depth == depth:
             self._close(self._blocks.pop())
-        self._end_grid(name)
-        if name in self._in:
+        if name in _GRID:
+            self._end_grid(name)
+        elif name in _INSIDE:
             self._in[name] -= 1
 
     def data(self, text: str) -> None:
@@ -260,10 +270,15 @@ class Collector:
         name = self._stack[-1]
         if self._blocks and (name in _RUN_TEXT or self._blocks[-1].depth == len(self._stack) - 1):
             self._blocks[-1].pieces.append(Piece(text, self._surroundings(), self.place))
-        elif name not in _SILENT:
-            if self._leaf is None:
-                self._leaf = self._open(name)
+        elif self._leaf is not None:
             self._leaf.pieces.append(Piece(text, SHOWN, self.place))
+        elif text.isspace():
+            # Most text between elements is indentation. A parser may split text: blanks wait for what follows them.
+            self._blanks.append(Piece(text, SHOWN, self.place))
+        elif name not in _SILENT:
+            self._leaf = self._open(name)
+            self._leaf.pieces += [*self._blanks, Piece(text, SHOWN, self.place)]
+            self._blanks.clear()
 
     def comment(self, text: str) -> None:
         """Learn an XML comment; nobody sees it, and it leaves with the file."""
@@ -359,10 +374,11 @@ class Collector:
 
     def _read_attributes(self, tag: str, attrib: Mapping[str, str]) -> None:
         for key, value in attrib.items():
-            plain = len(value) < 11 and value.isascii()
-            if plain and key[-3:] != "val" and key.rpartition("}")[2] not in TEXT_ATTRIBUTES:
+            if value in self._seen or (tag, key, value) in self._dull:
                 continue
-            if value in self._seen or not carries_text(tag, key, value, attrib):
+            if not carries_text(tag, key, value, attrib):
+                if key != "Target" and len(self._dull) < _MOST_DISTINCT:
+                    self._dull.add((tag, key, value))
                 continue
             if len(self._seen) >= _MOST_DISTINCT:
                 self._seen.clear()
@@ -397,9 +413,9 @@ class Collector:
 
 def carries_text(tag: str, key: str, value: str, attrib: Mapping[str, str]) -> bool:
     """Tell whether the value of an attribute can be words or numbers of somebody, and not only of the format."""
-    name = key.rpartition("}")[2]
     if not value.isascii():
         return True
+    name = key.rpartition("}")[2]
     if name == "Target":
         return attrib.get("TargetMode") == "External" or not _INNER_TARGET.fullmatch(value)
     if name in TEXT_ATTRIBUTES or (name == "val" and tag in _SPOKEN_VALUES):

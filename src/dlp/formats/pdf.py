@@ -8,7 +8,7 @@ read for what the last one no longer shows. Whatever was not read is a gap, neve
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,22 @@ def extract(source: Source, room: Room) -> Document:
         except Full as full:
             reading.gap(full.kind, full.detail)
         return reading.document()
+
+
+def warm() -> None:
+    """Load what the first document would load: called once, before any child is forked."""
+    with suppress(Full):
+        extract(Source(_BLANK), Room())
+
+
+_BLANK = (
+    b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
+    b"2 0 obj\n<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n"
+    b"3 0 obj\n<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] >>\nendobj\n"
+    b"xref\n0 4\n0000000000 65535 f \n0000000009 00000 n \n0000000058 00000 n \n0000000115 00000 n \n"
+    b"trailer\n<< /Size 4 /Root 1 0 R >>\nstartxref\n184\n%%EOF\n"
+)
+"""A page with nothing on it."""
 
 
 class _Pdf:

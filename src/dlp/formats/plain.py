@@ -47,6 +47,12 @@ def extract(source: Source, room: Room) -> Document:
     return reading.document(media)
 
 
+def warm() -> None:
+    """Make the tables of everyday characters: called once, before any child is forked."""
+    for encoding in ("gb18030", "cp950", "big5hkscs"):
+        charset.usual(encoding)
+
+
 def _extract(texts: tuple[Text, ...], data: bytes, reading: Reading) -> str:
     best = texts[0]
     reading.add(best.text, part=reading.room.part, anchor=_anchor(best))
@@ -97,11 +103,16 @@ def _rows(text: str, delimiter: str, room: Room) -> Iterator[tuple[Slice, ...]]:
 def _read_lines(data: bytes, best: Text | None) -> str:
     """Return the lines that are more plausible in another encoding than that of the whole, each in its own."""
     found = []
-    for line in re.findall(rb"[^\r\n]+", data):
+    lines = re.findall(rb"[^\r\n]+", data)
+    known = re.findall(r"[^\r\n]+", best.text) if best is not None else []
+    usual = charset.usual(best.encoding) if best is not None and len(known) == len(lines) else frozenset()
+    for number, line in enumerate(lines):
         if line.isascii():
             if best is None:
                 found.append(line.decode("ascii"))
             continue
+        if usual and usual.issuperset(known[number]):
+            continue  # nothing in it speaks for another encoding
         readings = charset.readings(line)
         if readings and (best is None or (readings[0].encoding != best.encoding and readings[0].score >= 0.9)):
             found.append(readings[0].text)
@@ -115,7 +126,11 @@ _ESCAPES: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (
     ("quoted-printable", re.compile(r"(?:=[0-9A-F]{2}){2}"), lambda text: _first(_unquote_printable(text))),
     ("hz", re.compile(r"~\{(?:[!-~]{2})+~\}"), lambda text: charset.decode(text.encode("ascii", "ignore"), "hz") or ""),
     ("utf-7", re.compile(r"\+[A-Za-z0-9+/]{3,}-"), lambda text: _utf7(text)),
-    ("iso-2022", re.compile(r"\x1b\$"), lambda text: charset.decode(text.encode("ascii", "ignore"), "iso2022_jp_2") or ""),
+    (
+        "iso-2022",
+        re.compile(r"\x1b\$"),
+        lambda text: charset.decode(text.encode("ascii", "ignore"), "iso2022_jp_2") or "",
+    ),
 )
 
 

@@ -204,7 +204,8 @@ def _internal(ground: Ground) -> Iterator[Sign]:
 
 def _telegram(ground: Ground) -> Iterator[Sign]:
     """Yield telegram heads and fields. Cipher telegrams count as 机密 at least, clear ones as sensitive."""
-    fields = {m[0]: m.span() for m in _first(signs.TELEGRAM_FIELD.finditer(ground.text))}
+    seeded = any(seed in ground.text for seed in signs.TELEGRAM_SEEDS)
+    fields = {m[0]: m.span() for m in _first(signs.TELEGRAM_FIELD.finditer(ground.text))} if seeded else {}
     heads = list(_first(signs.TELEGRAM_HEAD.finditer(ground.text)))
     together = len(fields) + len({m[0] for m in heads}) > 1
     for found in heads:
@@ -241,6 +242,8 @@ def _is_head(ground: Ground, start: int, end: int) -> bool:
 
 def _english(ground: Ground) -> Iterator[Sign]:
     """Yield English markings; lower case is a word, capitals in a sentence are one too."""
+    if not signs.ENGLISH_SEED.search(ground.text):
+        return
     for found in signs.ENGLISH.finditer(ground.text):
         start, end = found.span()
         stand = ground.stand(start, end)

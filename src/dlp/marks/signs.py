@@ -94,6 +94,8 @@ TELEGRAM_FIELD = re.compile(
     "[×xX某]机 {0,4}[0-9]{0,6} {0,4}号|"
     r"[一-龥]{1,8}[发明密机传]电[〔\[(][0-9]{4}[〕\])] {0,2}[0-9]{1,5}号"
 )
+TELEGRAM_SEEDS = ("签批", "发电", "等级", "译传", "电〔", "电[", "电(", "×机", "x机", "X机", "某机")
+"""One of these is in every field of a telegram."""
 SECRET_TELEGRAM = re.compile("密码电报|密传|机要|密电|机电|译传|[×xX某]机")
 
 ENGLISH = re.compile(
@@ -110,6 +112,9 @@ ENGLISH = re.compile(
 )
 ENGLISH_LEVELS = {"TOP SECRET": Level.TOP_SECRET, "SECRET": Level.CONFIDENTIAL, "CONFIDENTIAL": Level.SECRET}
 PORTION_LEVELS = {"TS": Level.TOP_SECRET, "S": Level.CONFIDENTIAL, "C": Level.SECRET}
+
+ENGLISH_SEED = re.compile(r"[A-Z]{3}|[CIST][a-z]{2}|\((?:TS|S|C|U)//")
+"""What every English marking begins with or holds; a text without it is not looked at twice."""
 
 SPECIAL = re.compile("㊙|限阅文件|限閱文件")
 LABELLED = re.compile(

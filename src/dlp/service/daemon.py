@@ -15,7 +15,7 @@ from typing import NamedTuple
 from dlp import config as configuration
 from dlp.config import Config
 from dlp.errors import DlpError, StoreError
-from dlp.model import Outcome, Say
+from dlp.model import Outcome, Say, State
 from dlp.service.desk import folder_sources, open_vault
 from dlp.service.gate import Gate
 from dlp.service.keys import deployment_key
@@ -88,6 +88,11 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
         sources=folder_sources(config, key),
     )
     _check_objects(line, store)
+    _tell_missing(line, store)
+    if config.sandbox.level == "rlimits":
+        LOG.warning("sandbox.level is rlimits: hostile files are read without Landlock and seccomp")
+    if config.policy.shadow:
+        LOG.warning("policy.shadow is on: everything is recorded and nothing is held back")
     store.note(
         actor=ACTOR,
         kind="started",
@@ -111,6 +116,15 @@ def _check_objects(line: Line, store: SqliteStore) -> None:
                 "nothing was deleted; restore the job store from its backup, or move these objects out and start again",
             ),
         )
+
+
+def _tell_missing(line: Line, store: SqliteStore) -> None:
+    """Say which sealed originals are gone although their jobs still need them; the gate itself can go on."""
+    sealed = line.vault.ids()
+    for job in store.jobs(states=(State.HELD, State.REJECTED, State.REDACTED)):
+        if job.id not in sealed:
+            LOG.error("the sealed file of job %s is missing from the vault", job.id)
+            store.note(actor=ACTOR, kind="missing", job=job.id, body={"state": job.state.value})
 
 
 def _sweep_once(running: Running) -> None:

@@ -262,8 +262,9 @@ class Line:
     def _drop_leftovers(self) -> None:
         """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction."""
         limit = time.time() - self.config.vault.block_retention_days * 86_400
-        for job in self.store.jobs(states=(State.RELEASED, State.BLOCKED, State.REFUSED), limit=0):
-            if job.id in self.vault.ids() and (job.state is not State.BLOCKED or job.updated <= limit):
+        sealed = self.vault.ids()
+        for job in self.store.jobs(states=(State.RELEASED, State.BLOCKED, State.REFUSED)):
+            if job.id in sealed and (job.state is not State.BLOCKED or job.updated <= limit):
                 self.vault.destroy(job.id)
                 self.store.note(actor=ACTOR, kind="destroyed", job=job.id, body={"state": job.state.value})
 

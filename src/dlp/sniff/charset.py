@@ -162,6 +162,12 @@ def table(encoding: str) -> npt.NDArray[np.bool_]:
 
 
 @cache
+def usual(encoding: str) -> frozenset[str]:
+    """Return the everyday characters for a text in `encoding` as a set."""
+    return frozenset(map(chr, np.flatnonzero(table(encoding)).tolist()))
+
+
+@cache
 def _usual() -> npt.NDArray[np.bool_]:
     return table("gb18030")
 

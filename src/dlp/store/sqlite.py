@@ -168,7 +168,7 @@ class SqliteStore:
             ).rowcount
             if changed != 1:
                 raise sqlite3.IntegrityError("the job row changed inside the transaction")
-            _append(db, actor, kind, id, {"state": to.value, **body})
+            _append(db, actor, kind, id, {**body, "state": to.value})
         return moved
 
     def note(self, *, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
