@@ -333,6 +333,24 @@ def everything() -> Matcher:
     return matcher(CARD, SIX + '\nedges = "none"\nconfidence = 0.3', WORD, FORM, 'kind = "mark"')
 
 
+def test_a_mark_is_found_and_a_mention_is_only_told() -> None:
+    """Prose about marked papers is a candidate with its status; the mark itself is a finding with level and term."""
+    scanner = matcher('kind = "mark"')
+    (one,) = scanner.find(doc("机密★10年", "关于某事的报告"))[0]
+    assert one.mark is not None
+    assert (one.level, one.regime, one.mark.term) == (Level.CONFIDENTIAL, Regime.STATE, "10年")
+    prose = "携带秘密文件出境须经批准。"
+    assert scanner.find(doc(prose))[0] == ()
+    told = scanner.explain(doc(prose))
+    assert [c.kept for c in told] == [False] * len(told)
+    assert all(c.why[0] == "mention" for c in told)
+
+
+def test_a_failed_number_is_told_once() -> None:
+    """Every start inside it is tried, but the list of candidates names the longest only."""
+    assert len(dropped(matcher(CARD), "1111 1111 1111 1112 1111")) == 1
+
+
 def test_the_order_is_the_order_of_the_document() -> None:
     """Findings stand as their places stand, whatever rule found them, and every run gives the same."""
     number = luhn_number(7)

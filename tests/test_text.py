@@ -108,6 +108,9 @@ def test_only_invisible_characters_and_blanks_between_han_are_dropped(segments: 
 def test_lines_cover_the_view_without_overlap(segments: list[Segment]) -> None:
     """Every view offset has one line; lines neither overlap nor hold an ordinary segment break."""
     view = normalize(segments)
+    breaks = view.breaks.tolist()
+    assert breaks == sorted(set(breaks))
+    assert all(0 <= b < max(1, len(view.text)) for b in breaks)
     last = 0
     for begin, end in sorted({line(view, offset) for offset in range(len(view.text))}):
         assert last <= begin <= end <= len(view.text)
