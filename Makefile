@@ -29,7 +29,7 @@ define install
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
   elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
     sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
-  else echo "缺少系统软件包 / missing system package: $(1)"; fi; }
+  else false; fi || echo "装不了系统软件包 / cannot install the system package $(1); what needs it is skipped by name"; }
 endef
 
 test-tools:

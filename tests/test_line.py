@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from dlp.service import demo
 from sites import Place, lay
 
 LETTER = "关于借用会议场地的答复函\n经研究，同意借用三楼多功能厅。\n".encode()
@@ -18,8 +17,7 @@ CONTRACT = "租赁说明\n出租方身份证号：110101199003071233，请核对
 
 def test_the_demo_files_are_judged(site: Place) -> None:
     """A clean letter leaves, a marked file is blocked, a payroll sheet is held, a contract leaves redacted."""
-    demo.put(site.outbox)
-    site.run("run", "--once")
+    site.run("run", "--once", "--demo")
     assert site.files(site.released) == ["1-会议场地答复函.docx", "4-房屋租赁合同.docx"]
     assert site.jobs() == {"2-工作方案（带密级）.docx": "blocked", "3-职工工资发放表.xlsx": "held"}
     assert not [p for p in site.files(site.outbox) if not p.endswith(".拦截说明.txt")]

@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +51,7 @@ class Whole(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     note: str | None = None
     part: tuple[Part, ...] = ()
     limits: Limits = Limits()
-    words: dict[str, int] = {}
+    words: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def faults(text: str) -> list[tuple[int | None, str]]:
@@ -153,7 +154,9 @@ def test_a_path_without_a_line_has_that_of_its_table() -> None:
 
 
 LEAVES = st.one_of(
-    st.integers(-9, 9), st.booleans(), st.sampled_from(['"a"', "'#]'", '"""\nk = 1\n"""', "'''\n[x]'''", "[\n1,\n]", "{}"])
+    st.integers(-9, 9),
+    st.booleans(),
+    st.sampled_from(['"a"', "'#]'", '"""\nk = 1\n"""', "'''\n[x]'''", "[\n1,\n]", "{}"]),
 )
 
 
@@ -270,7 +273,7 @@ def test_nesting_without_end_is_a_fault_and_no_crash() -> None:
     assert [p.key for p in problems] == ["TOML"]
 
 
-@given(st.text(alphabet='ab=[]{}",\'\n #.1\\', max_size=60))
+@given(st.text(alphabet="ab=[]{}\",'\n #.1\\", max_size=60))
 def test_no_text_makes_the_line_finder_fail(text: str) -> None:
     """Of any text some lines are found, none of them beyond its end, and every fault has a message."""
     last = text.count("\n") + 1
@@ -279,7 +282,7 @@ def test_no_text_makes_the_line_finder_fail(text: str) -> None:
     assert all(p.line is None or 1 <= p.line <= last for p in problems)
 
 
-@given(st.text(alphabet='ab=[]{}",\'\n #.1\\', max_size=60))
+@given(st.text(alphabet="ab=[]{}\",'\n #.1\\", max_size=60))
 def test_every_key_of_a_document_has_a_line(text: str) -> None:
     """Where the text is TOML, the line finder and the parser agree on which keys there are."""
     try:

@@ -47,15 +47,31 @@ def test_what_is_shown_is_one_printable_line(raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a.docx.part", "a.TMP", "a.crdownload", "a.download", "a.filepart", "a.partial", ".a.txt.swp"]
-    + ["~$合同.docx", ".~lock.合同.odt#", ".goutputstream-X1", ".dlp-01J.part", ".#a.txt", "~WRD0001.docx", "~wrl3.doc"],
+    [
+        "a.docx.part",
+        "a.TMP",
+        "a.crdownload",
+        "a.download",
+        "a.filepart",
+        "a.partial",
+        ".a.txt.swp",
+        "~$合同.docx",
+        ".~lock.合同.odt#",
+        ".goutputstream-X1",
+        ".dlp-01J.part",
+        ".#a.txt",
+        "~WRD0001.docx",
+        "~wrl3.doc",
+    ],
 )
 def test_a_half_written_name_is_known(name: str) -> None:
     """The names that browsers, copy programs and office programs use while they write, in any case of letters."""
     assert names.unfinished(name.encode())
 
 
-@pytest.mark.parametrize("name", ["a.docx", "part.txt", "tmp", "a.part.docx", "$~a.docx", "partial", "~a.txt", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["a.docx", "part.txt", "tmp", "a.part.docx", "$~a.docx", "partial", "~a.txt", ".hidden"]
+)
 def test_an_ordinary_name_is_not_waited_for(name: str) -> None:
     """Only the end or the start that programs write counts, not the word somewhere in the name."""
     assert not names.unfinished(name.encode())

@@ -324,4 +324,5 @@ def _toml(value: Any) -> str:
         return str(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # JSON escapes what TOML wants escaped, all but DEL.
+    return msgspec.json.encode(str(value)).decode().replace("\x7f", "\\u007f")

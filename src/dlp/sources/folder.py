@@ -86,7 +86,10 @@ class FolderSource:
     def open(self, found: Found) -> int:
         """Return an fd of exactly this file, opened through no link."""
         folders, name = names.parts(found.key)
-        folder = durable.open_folder(self._spec.watch, folders)
+        try:
+            folder = durable.open_folder(self._spec.watch, folders)
+        except NotADirectoryError as err:  # a link or a file has taken the place of a folder
+            raise FileNotFoundError(found.shown) from err
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         except OSError as err:
@@ -111,7 +114,7 @@ class FolderSource:
         folders, name = names.parts(found.key)
         try:
             folder = durable.open_folder(self._spec.watch, folders)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
         try:
             if print_of(os.stat(name, dir_fd=folder, follow_symlinks=False)) != _print(found):
@@ -141,8 +144,10 @@ class FolderSource:
         folders, name = names.parts(key)
         try:
             folder = durable.open_folder(self._spec.release, folders)
-        except FileNotFoundError:
-            return None
+        except FileNotFoundError as err:
+            if self._spec.release.is_dir():
+                return None
+            raise self._cannot_release(err) from err  # the whole folder is away: nobody knows what was published
         except OSError as err:
             raise self._cannot_release(err) from err
         try:

@@ -16,6 +16,7 @@ from dlp.sources.names import NAME_MAX, numbered, shortened
 SUFFIX = ".拦截说明.txt"
 LARGEST = 65_536  # bytes; a receipt has about 2,000
 _SEAL = "核验码："
+_ROOM = len(" (99999)")  # kept free, so that numbering never cuts into the suffix by which a receipt is known
 
 
 def sealed(text: str, key: bytes) -> bytes:
@@ -28,7 +29,7 @@ def is_ours(name: bytes, content: bytes, key: bytes) -> bool:
     if not _named_so(name):
         return False
     head, mark, code = content.rpartition(_SEAL.encode())
-    return bool(mark) and hmac.compare_digest(code.strip().decode("ascii", "replace"), _code(head, key))
+    return bool(mark) and hmac.compare_digest(code, f"{_code(head, key)}\n".encode())
 
 
 def may_be(name: bytes, size: int) -> bool:
@@ -41,7 +42,7 @@ def write(folder: int, shown: str, text: str, job: str, key: bytes) -> str | Non
     content = sealed(text, key)
     stem = shown.rsplit("/", 1)[-1].replace("*", "＊").encode()
     suffix = SUFFIX.encode()
-    first = shortened(stem, NAME_MAX - len(suffix)) + suffix
+    first = shortened(stem, NAME_MAX - len(suffix) - _ROOM) + suffix
     part = f".dlp-{job}.tell".encode()
     with suppress(FileNotFoundError):
         os.unlink(part, dir_fd=folder)
