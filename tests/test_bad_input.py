@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from makers import docx_of, encrypted_docx, entity_bomb, zip_bomb
 from pdf_makers import encrypted_pdf, flate_bomb, text_pdf
-
 from sites import Place, lay
 from test_line import LETTER
 

@@ -109,7 +109,12 @@ def test_scan_tells_people_why(site: Place, files: Path) -> None:
 
 def test_the_language_comes_from_the_locale(site: Place) -> None:
     """An English locale gives English, a Chinese one and none Chinese."""
-    for locale, word in (("en_US.UTF-8", "nothing is held"), ("zh_CN.UTF-8", "没有"), ("C", "没有")):
+    for locale, word in (
+        ("en_US.UTF-8", "nothing is held"),
+        ("zh_CN.UTF-8", "没有"),
+        ("C", "没有"),
+        ("C.UTF-8", "没有"),
+    ):
         site.run("run", "--once")
         env = {**os.environ, "DLP_CONFIG": str(site.config), "LC_ALL": locale, "PYTHONUTF8": "1"}
         done = subprocess.run(
@@ -265,3 +270,18 @@ def test_the_python_interface(site: Place, tmp_path: Path) -> None:
         certificate = gate.redact(source, tmp_path / "b.txt")
     assert certificate.output_sha256
     assert NUMBER not in (tmp_path / "b.txt").read_text(encoding="utf-8")
+
+
+def test_a_redacted_key_leaves_no_body(site: Place, tmp_path: Path) -> None:
+    """A hit that is known by its beginning is removed to its end: keys, long tokens, long passwords."""
+    body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ"
+    token = f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ0ZXN0In0.{body * 3}"
+    secret = "Zx9#" + "q7Rt" * 40
+    key = f"-----BEGIN PRIVATE KEY-----\n{body}\n{body}\n-----END PRIVATE KEY-----"
+    source, target = tmp_path / "a.txt", tmp_path / "b.txt"
+    source.write_text(f"前\n{key}\n中 {token} 后\n密码：{secret}\n尾\n", encoding="utf-8")
+    site.run("redact", str(source), str(target))
+    left = target.read_text(encoding="utf-8")
+    assert body not in left
+    assert "q7Rt" not in left
+    assert [word for word in "前中后尾" if word not in left] == []

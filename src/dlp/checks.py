@@ -96,6 +96,18 @@ def resident_id_15(raw: str) -> bool:
     return len(text) == 15 and text[:2] in PROVINCES and _real_date("19" + text[6:8], text[8:10], text[10:12])
 
 
+def resident_id_wrong(raw: str) -> bool:
+    """Tell whether 18 characters could be a mistyped resident number: they fail its check but are no one digit."""
+    text = _compact(raw)
+    return len(text) == 18 and len(set(text)) > 2 and not resident_id(text)
+
+
+def bank_card_wrong(raw: str) -> bool:
+    """Tell whether digits could be a mistyped card number: right length and wrong Luhn, not one digit repeated."""
+    text = _compact(raw)
+    return 16 <= len(text) <= 19 and len(set(text)) > 2 and not luhn(text) and not resident_id(text)
+
+
 def hmt_residence(raw: str) -> bool:
     """Check a residence permit number of Hong Kong, Macao and Taiwan residents (81, 82, 83 0000)."""
     text = _compact(raw)
@@ -358,6 +370,7 @@ def password_value(raw: str) -> bool:
 
 CHECKS: dict[str, Callable[[str], bool]] = {
     "resident_id": resident_id,
+    "resident_id_wrong": resident_id_wrong,
     "resident_id_15": resident_id_15,
     "hmt_residence": hmt_residence,
     "foreign_pr": foreign_pr,
@@ -367,6 +380,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "disability": disability,
     "luhn": luhn,
     "bank_card": bank_card,
+    "bank_card_wrong": bank_card_wrong,
     "iccid": iccid,
     "imei": imei,
     "uscc": uscc,

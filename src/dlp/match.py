@@ -23,6 +23,8 @@ from dlp import marks, packs, words
 from dlp.checks import CHECKS, mask
 from dlp.errors import PackError, Problem
 from dlp.forms import Grid, grids, tables_in
+from dlp.marks import signs
+from dlp.marks.place import Ground
 from dlp.model import (
     Document,
     Finding,
@@ -54,6 +56,7 @@ _EDGE: dict[Edges, tuple[str, frozenset[int]]] = {
     "none": ("", frozenset()),
 }
 _UTF8, _PREFILTER = hyperscan.HS_FLAG_UTF8, hyperscan.HS_FLAG_PREFILTER
+_WORDS = tuple(sorted(signs.SEEDS))
 _SEPARATORS = re.compile(r"[\s\-]")
 _JOINT = re.compile(rb"[ -]")
 
@@ -78,6 +81,9 @@ class _Known(NamedTuple):
     rule: Rule
     full_id: str
     pattern: re2._Regexp | None
+    tail: re2._Regexp | None
+    value: int
+    """Number of the group `value`; 0 is the whole hit."""
     width: int
     near: tuple[str, ...]
     not_near: tuple[str, ...]
@@ -117,11 +123,12 @@ class Matcher:
     def find(self, document: Document) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
         """Return the findings of a document, in its order, and a gap when there were more than may be counted."""
         view = normalize(document.segments)
-        places, flood = self._places(view, document)
+        ends, present, flood = self._scan(view)
+        places = self._places(view, document, ends)
         kept = [p for p in places if p.kept]
         findings = [self._finding(view, p) for p in _resolve(kept)]
         findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
-        findings += self._marks(view, document)
+        findings += self._marks(view, document, present)
         findings.sort(key=_order)
         flood = flood or len(findings) > self._max_hits
         gaps = (Gap(kind=GapKind.HIT_CAP, detail=f"more than {self._max_hits} hits"),) if flood else ()
@@ -130,7 +137,8 @@ class Matcher:
     def explain(self, document: Document) -> tuple[Candidate, ...]:
         """Return every candidate of a document: what was kept, what was dropped, and why."""
         view = normalize(document.segments)
-        places, _ = self._places(view, document)
+        ends, present, _ = self._scan(view)
+        places = self._places(view, document, ends)
         winners = {(p.start, p.end, p.known.full_id) for p in _resolve([p for p in places if p.kept])}
         told = []
         for place in places:
@@ -148,7 +156,7 @@ class Matcher:
                     words=place.words,
                 )
             )
-        for known, hit in self._mark_hits(view, document):
+        for known, hit in self._mark_hits(view, document, present):
             told.append(
                 Candidate(
                     rule=known.full_id,
@@ -169,20 +177,21 @@ class Matcher:
         """Return `text` with every identifier in it masked: for file names and paths that are shown."""
         document = Document(media="text/plain", segments=(Segment(text=text),))
         view = normalize(document.segments)
-        places, _ = self._places(view, document, names=True)
+        places = self._places(view, document, self._scan(view)[0], names=True)
         for place in sorted(_resolve([p for p in places if p.kept]), key=lambda p: -p.start):
             for piece in slices(view, place.start, place.end):
                 text = text[: piece.start] + self._masked(view, place) + text[piece.end :]
         return text
 
-    def _places(self, view: View, document: Document, *, names: bool = False) -> tuple[list[_Place], bool]:
-        """Return every judged candidate of terms and patterns, and whether the flood cap was reached.
+    def _places(
+        self, view: View, document: Document, ends: dict[int, list[int]], *, names: bool = False
+    ) -> list[_Place]:
+        """Return every judged candidate of terms and patterns.
 
         With `names`, context is not asked for: a number in a file name stands alone.
         """
-        ends, flood = self._scan(view)
         if not ends:
-            return [], flood
+            return []
         firsts = np.flatnonzero((np.frombuffer(view.utf8, np.uint8) & 0xC0) != 0x80)
         headers = _Headers(document, view)
         places: list[_Place] = []
@@ -193,10 +202,10 @@ class Matcher:
             else:
                 known = self._patterns[number - len(self._terms)]
                 places += self._pattern_places(view, known, ends[number], firsts, headers, names=names)
-        return places, flood
+        return places
 
-    def _scan(self, view: View) -> tuple[dict[int, list[int]], bool]:
-        """Return the byte ends of all candidates by expression, and whether there were too many."""
+    def _scan(self, view: View) -> tuple[dict[int, list[int]], frozenset[str], bool]:
+        """Return the byte ends of candidates by expression, the words of marks that occur, and if it is a flood."""
         ends: dict[int, list[int]] = {}
         count, most = 0, self._max_hits * CANDIDATES_PER_HIT
 
@@ -212,8 +221,14 @@ class Matcher:
         try:
             self._database.scan(view.utf8, match_event_handler=note, scratch=scratch)
         except hyperscan.ScanTerminated:
-            return ends, True
-        return ends, False
+            return self._without_words(ends)[0], signs.SEEDS, True
+        return *self._without_words(ends), False
+
+    def _without_words(self, ends: dict[int, list[int]]) -> tuple[dict[int, list[int]], frozenset[str]]:
+        """Take the expressions out that only ask whether a word of a mark occurs."""
+        first = len(self._terms) + len(self._patterns)
+        present = frozenset(_WORDS[number - first] for number in ends if number >= first)
+        return {number: found for number, found in ends.items() if number < first}, present
 
     def _term_places(self, view: View, number: int, ends: NDArray[np.int64], headers: _Headers) -> Iterator[_Place]:
         known, term, folded = self._terms[number]
@@ -306,14 +321,16 @@ class Matcher:
     def _digest(self, kind: str, raw: str) -> str:
         return hmac.new(self._key, f"{kind}\0{raw}".encode(), hashlib.sha256).hexdigest()
 
-    def _mark_hits(self, view: View, document: Document) -> Iterator[tuple[_Known, marks.Hit]]:
-        for known in self._known:
-            if known.rule.kind == "mark":
-                for hit in marks.find(view, known.rule, document):
+    def _mark_hits(self, view: View, document: Document, present: frozenset[str]) -> Iterator[tuple[_Known, marks.Hit]]:
+        rules = [known for known in self._known if known.rule.kind == "mark"]
+        if rules:
+            ground = Ground(view, document, present)
+            for known in rules:
+                for hit in marks.find(view, known.rule, document, ground):
                     yield known, hit
 
-    def _marks(self, view: View, document: Document) -> list[Finding]:
-        found = [(known, hit) for known, hit in self._mark_hits(view, document) if hit.status != "mention"]
+    def _marks(self, view: View, document: Document, present: frozenset[str]) -> list[Finding]:
+        found = [(known, hit) for known, hit in self._mark_hits(view, document, present) if hit.status != "mention"]
         return [
             self._made(
                 view,
@@ -432,11 +449,19 @@ def as_document(text: str) -> Document:
 
 
 def _ready(pack: Pack, rule: Rule) -> _Known:
+    pattern = packs.compile_pattern(rule.pattern) if rule.kind == "pattern" else None
+    groups = (
+        {str(name, "ascii") if isinstance(name, bytes) else name: n for name, n in pattern.groupindex.items()}
+        if pattern
+        else {}
+    )
     return _Known(
         pack=pack,
         rule=rule,
         full_id=pack.full_id(rule),
-        pattern=packs.compile_pattern(rule.pattern) if rule.kind == "pattern" else None,
+        pattern=pattern,
+        value=groups.get("value", 0),
+        tail=packs.compile_pattern(rule.tail) if rule.tail else None,
         width=4 * packs.width(rule.pattern) + 8 if rule.kind == "pattern" else 0,
         near=tuple(fold(w) for w in rule.near.words) if rule.near else (),
         not_near=tuple(fold(w) for w in rule.not_near.words) if rule.not_near else (),
@@ -453,14 +478,16 @@ def _compile(terms: Sequence[tuple[_Known, Term, str]], patterns: Sequence[_Know
         framed = f"(?:^|{outside})(?:{core})(?:{outside}|$)" if outside else f"(?:{core})"
         expressions.append(framed.encode())
         flags.append(_UTF8)
-    if not expressions:  # a database needs something to look for; this is in no text
-        expressions, flags = [b"\\xff\\xfe\\xff"], [0]
+    expressions += ["".join(f"\\x{b:02x}" for b in word.encode()).encode() for word in _WORDS]
+    flags += [hyperscan.HS_FLAG_SINGLEMATCH] * len(_WORDS)
     try:
         return _database(expressions, flags)
     except hyperscan.HyperscanError:
         # One of them is too much; which one is found by trying each, and a large one is taken as a prefilter.
         first = len(terms)
-        flags[first:] = [_flags(expressions[first + n], known) for n, known in enumerate(patterns)]
+        flags[first : first + len(patterns)] = [
+            _flags(expressions[first + n], known) for n, known in enumerate(patterns)
+        ]
         return _database(expressions, flags)
 
 
@@ -521,21 +548,39 @@ def _confirm(utf8: bytes, known: _Known, ends: Sequence[int]) -> Iterator[tuple[
     if pattern is None:
         return
     check = CHECKS.get(known.rule.check)
+    done = 0
     for low, high in _windows(utf8, known.width, ends):
-        place = told = low
+        place = told = max(low, done)
         while place < high and (found := pattern.search(utf8, place, high)):
             start, longest = found.span()
             free = list(_free_ends(utf8, known, start, longest))
-            passing = (end for end in free if check is None or check(utf8[start:end].decode()))
-            if end := next(passing, 0):
-                yield start, end, True
-                place = told = end
+            spans = ((end, *_value(utf8, known, start, end)) for end in free)
+            passing = (span for span in spans if check is None or check(utf8[span[1] : span[2]].decode()))
+            end, first, last = next(passing, (0, 0, 0))
+            if end:
+                place = told = done = _tail(utf8, known, end)
+                yield first, last if last < end else done, True
                 continue
             if free and start >= told:
-                yield start, free[0], False
+                yield *_value(utf8, known, start, free[0]), False
                 told = free[0]
             joint = _JOINT.search(utf8, start, free[0]) if free else None
             place = _next_char(utf8, start) if not free else joint.end() if joint else free[0]
+
+
+def _tail(utf8: bytes, known: _Known, end: int) -> int:
+    """Return where a hit ends with all that belongs to it; what it takes is not looked at again."""
+    found = known.tail.match(utf8, end) if known.tail is not None else None
+    return found.end() if found else end
+
+
+def _value(utf8: bytes, known: _Known, start: int, end: int) -> tuple[int, int]:
+    """Return the span that counts: that of the group `value`, where the pattern has one."""
+    if known.pattern is None or not known.value:
+        return start, end
+    found = known.pattern.match(utf8, start, end)
+    low, high = found.span(known.value) if found else (-1, -1)
+    return (low, high) if low >= 0 else (start, end)
 
 
 def _free_ends(utf8: bytes, known: _Known, start: int, end: int) -> Iterator[int]:

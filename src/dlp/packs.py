@@ -58,6 +58,8 @@ class Rule(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     regime: Regime | None = None
     confidence: Share = 0.9
     pattern: str = ""
+    tail: str = ""
+    """What may follow a hit and belongs to it, of any length: the body of a key whose beginning is the pattern."""
     edges: Edges = "alnum"
     check: str = ""
     mask: str = "keep:1,1"
@@ -216,15 +218,16 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
     if not is_mask(rule.mask):
         yield say("mask", f"没有掩码 {rule.mask}", f"no mask {rule.mask}", Say(_MASKS, _MASKS))
     if rule.kind == "pattern":
-        try:
-            empty = compile_pattern(rule.pattern).fullmatch(b"") is not None
-        except re2.error as err:
-            why = err.args[0].decode("utf-8", "replace") if isinstance(err.args[0], bytes) else str(err.args[0])
-            advice = Say("不支持环视与反向引用；两侧限制用 edges", "no look-around or back references; use `edges`")
-            yield say("pattern", f"正则不能用：{why}", f"the pattern is refused: {why}", advice)
-        else:
-            if empty:
-                yield say("pattern", "正则为空，或会命中空文本", "the pattern is empty or matches an empty text")
+        for key, written in (("pattern", rule.pattern), ("tail", rule.tail)):
+            try:
+                empty = compile_pattern(written).fullmatch(b"") is not None
+            except re2.error as err:
+                why = err.args[0].decode("utf-8", "replace") if isinstance(err.args[0], bytes) else str(err.args[0])
+                advice = Say("不支持环视与反向引用；两侧限制用 edges", "no look-around or back references; use `edges`")
+                yield say(key, f"正则不能用：{why}", f"the pattern is refused: {why}", advice)
+            else:
+                if empty and key == "pattern":
+                    yield say(key, "正则为空，或会命中空文本", "the pattern is empty or matches an empty text")
     if rule.kind == "terms":
         if not rule.terms:
             yield say("terms", "没有词", "there are no terms")

@@ -126,8 +126,10 @@ def normalize(segments: Sequence[Segment]) -> View:
     joined = "\n".join(s.text for s in segments)
     lengths = np.fromiter((len(s.text) + 1 for s in segments), dtype=np.int64, count=len(segments))
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int32) if segments else np.zeros(0, np.int32)
-    plain = _BEYOND.sub(_stand_in, joined) if joined and max(joined) > "\uffff" else joined
-    raw = np.frombuffer(plain.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
+    wide = joined.encode("utf-16-le", "surrogatepass")
+    if len(wide) != 2 * len(joined):  # there are characters beyond the BMP
+        wide = _BEYOND.sub(_stand_in, joined).encode("utf-16-le", "surrogatepass")
+    raw = np.frombuffer(wide, dtype=np.uint16)
     units = np.take(_fold_table(), raw)
     newlines = np.flatnonzero(units == _NEWLINE).astype(np.int32) + 1
     hard = starts[1:][[not s.soft for s in segments[1:]]] - 1 if len(segments) > 1 else np.zeros(0, np.int32)

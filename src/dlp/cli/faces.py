@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-import locale
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -42,7 +42,7 @@ def language() -> str:
     if _chosen:
         return _chosen
     named = next((value for key in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(key))), "")
-    name = locale.normalize(named).partition("_")[0].partition(".")[0].lower()
+    name = re.split(r"[_.@]", named)[0].lower()
     return "zh" if name in ("", "c", "posix", "zh") else "en"
 
 

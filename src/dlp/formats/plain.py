@@ -26,7 +26,8 @@ MEDIA = ("text/plain", "text/csv", "text/tab-separated-values")
 
 _WIDEST = 4  # bytes a character
 _FEW = 20  # characters outside ASCII below which a doubtful reading proves nothing
-_MOST_ROWS = 200_000
+_MOST_ROWS = 200_000  # of a table; the text behind them is matched all the same
+_MOST_RUNS = 50_000  # that could be Base64: a hash a line in a large log
 
 
 def extract(source: Source, room: Room) -> Document:
@@ -34,8 +35,7 @@ def extract(source: Source, room: Room) -> Document:
     reading = Reading(room)
     media = MEDIA[0]
     try:
-        if source.size > room.limits.text_chars * _WIDEST:
-            raise Full(GapKind.TOO_BIG, f"it has more than {room.limits.text_chars} characters")
+        _check_size(source, room)
         data = source.content()
         texts = charset.readings(data)
         if texts:
@@ -45,6 +45,11 @@ def extract(source: Source, room: Room) -> Document:
     except Full as full:
         reading.miss(full.kind, full.detail)
     return reading.document(media)
+
+
+def _check_size(source: Source, room: Room) -> None:
+    if source.size > room.limits.text_chars * _WIDEST:
+        raise Full(GapKind.TOO_BIG, f"it has more than {room.limits.text_chars} characters")
 
 
 def warm() -> None:
@@ -119,13 +124,14 @@ def _read_lines(data: bytes, best: Text | None) -> str:
     return "\n".join(found)
 
 
+_UNICODE = re.compile(r"\\[uU]\+?\{?([0-9A-Fa-f]{4,6})\}?|\\x([0-9A-Fa-f]{2})")
 _ESCAPES: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (
     ("entities", re.compile(r"&#x?[0-9A-Fa-f]{2,6};|&[a-z]{2,8};"), html.unescape),
     ("percent", re.compile(r"(?:%[0-9A-Fa-f]{2}){2}"), lambda text: _first(_unquote(text))),
     ("escapes", re.compile(r"\\[uU]\+?[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"), lambda text: _UNICODE.sub(_point, text)),
     ("quoted-printable", re.compile(r"(?:=[0-9A-F]{2}){2}"), lambda text: _first(_unquote_printable(text))),
     ("hz", re.compile(r"~\{(?:[!-~]{2})+~\}"), lambda text: charset.decode(text.encode("ascii", "ignore"), "hz") or ""),
-    ("utf-7", re.compile(r"\+[A-Za-z0-9+/]{3,}-"), lambda text: _utf7(text)),
+    ("utf-7", re.compile(r"\+[A-Za-z0-9+/]{3,}-"), lambda text: _utf7(text)),  # noqa: PLW0108  defined below
     (
         "iso-2022",
         re.compile(r"\x1b\$"),
@@ -141,13 +147,12 @@ def _unescape(text: str) -> Iterator[tuple[str, str]]:
             plain = resolve(text)
             if plain != text:
                 yield name, plain
-    runs = (_first(decode_base64(run)) for run in re.findall(r"[A-Za-z0-9+/]{24,}={0,2}", text)[:1000])
-    hidden = "\n".join(run for run in runs if run)
+    runs = re.findall(r"[A-Za-z0-9+/]{24,}={0,2}", text)
+    if len(runs) > _MOST_RUNS:
+        raise Full(GapKind.TOO_MANY, f"it holds more than {_MOST_RUNS} runs that could be Base64")
+    hidden = "\n".join(filter(None, (_first(decode_base64(run)) for run in runs)))
     if hidden:
         yield "base64", hidden
-
-
-_UNICODE = re.compile(r"\\[uU]\+?\{?([0-9A-Fa-f]{4,6})\}?|\\x([0-9A-Fa-f]{2})")
 
 
 def _point(found: re.Match[str]) -> str:

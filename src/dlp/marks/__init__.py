@@ -98,14 +98,16 @@ class _Weight:
         self.why.append(f"{why}{points:+g}")
 
 
-def find(view: View, rule: HasFamilies, document: Document) -> Iterable[Hit]:
+def find(view: View, rule: HasFamilies, document: Document, ground: Ground | None = None) -> Iterable[Hit]:
     """Yield every candidate of the rule's families, in the order of the text within each kind of word.
+
+    Several rules that look at one view share one `Ground`.
 
     The mentions are yielded too, for `packs explain`; a caller that reports drops them. A text with more than
     `MOST_CANDIDATES` gives one suspect with the reason `flood` and stops there.
     """
     wanted = frozenset(rule.families) or FAMILIES
-    ground = Ground(view, document)
+    ground = ground or Ground(view, document)
     signs = _take(read.candidates(ground, wanted))
     repeated = _repeated(ground, signs)
     for sign in signs[:MOST_CANDIDATES]:

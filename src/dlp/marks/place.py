@@ -63,8 +63,12 @@ class Stand(NamedTuple):
 class Ground:
     """The view with its document, looked at from one place at a time."""
 
-    def __init__(self, view: View, document: Document) -> None:
+    def __init__(self, view: View, document: Document, present: frozenset[str] = signs.SEEDS) -> None:
+        """`present` are the words of `SEEDS` that the text holds, where somebody has looked already."""
         self.view = view
+        self.present = present
+        self.levels: list[signs.Sign] | None = None
+        """Every candidate with one of the three level words, once somebody has read them."""
         self.text = view.text
         self.document = document
         self._breaks: list[int] = view.breaks.tolist()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from re import Match
+from itertools import islice
+from re import Match, Pattern
 
 from dlp.marks import signs, term
 from dlp.marks.place import Ground, Side
 from dlp.marks.signs import Sign
 from dlp.model import Level, Regime
 
+MOST_LEVELS = 20_000
+"""Level words read in one text: beyond it the text is a flood, and is reported as one."""
 _LEVEL_FAMILIES = frozenset(
     {"state_star", "label_value", "own_line", "title_prefix", "ticked", "exam", "business_secret", "work_secret"}
 )
@@ -18,10 +21,7 @@ _LEVEL_FAMILIES = frozenset(
 def candidates(ground: Ground, wanted: frozenset[str]) -> Iterator[Sign]:
     """Yield the candidates of the wanted families; bounded work for each word found."""
     if wanted & (_LEVEL_FAMILIES | {"trad_tw_hk"}):
-        for found in signs.LEVEL.finditer(ground.text):
-            sign = _level(ground, found)
-            if sign is not None and sign.family in wanted:
-                yield sign
+        yield from (sign for sign in _levels(ground) if sign.family in wanted)
     if "label_value" in wanted:
         yield from _labelled(ground)
     if "own_line" in wanted or "trad_tw_hk" in wanted:
@@ -36,6 +36,21 @@ def candidates(ground: Ground, wanted: frozenset[str]) -> Iterator[Sign]:
         yield from _telegram(ground)
     if "english" in wanted:
         yield from _english(ground)
+
+
+def _near(
+    pattern: Pattern[str], ground: Ground, seeds: tuple[str, ...], before: int, after: int
+) -> Iterator[Match[str]]:
+    return signs.around(pattern, ground.text, seeds, before, after, ground.present)
+
+
+def _levels(ground: Ground) -> list[Sign]:
+    """Return all candidates with a level word; read once for all rules."""
+    if ground.levels is None:
+        near = signs.around(signs.LEVEL, ground.text, ("密",), 2, 0, frozenset({"密"}))
+        read = (_level(ground, found) for found in near)
+        ground.levels = list(islice((sign for sign in read if sign is not None), MOST_LEVELS))
+    return ground.levels
 
 
 def _level(ground: Ground, found: Match[str]) -> Sign | None:
@@ -173,7 +188,7 @@ def _suffix(text: str, end: int, bound: int) -> int:
 
 def _commercial(ground: Ground) -> Iterator[Sign]:
     """Yield 核心商密, 普通商密 and 商密 (中央企业商业秘密保护暂行规定: owner, grade, term)."""
-    for found in signs.COMMERCIAL.finditer(ground.text):
+    for found in _near(signs.COMMERCIAL, ground, signs.COMMERCIAL_SEEDS, 2, 16):
         grade = found[0][:2]
         level = {"核心": Level.CONFIDENTIAL, "普通": Level.SECRET}.get(grade, Level.SENSITIVE)
         graded = grade != "商密"
@@ -204,9 +219,9 @@ def _internal(ground: Ground) -> Iterator[Sign]:
 
 def _telegram(ground: Ground) -> Iterator[Sign]:
     """Yield telegram heads and fields. Cipher telegrams count as 机密 at least, clear ones as sensitive."""
-    seeded = any(seed in ground.text for seed in signs.TELEGRAM_SEEDS)
-    fields = {m[0]: m.span() for m in _first(signs.TELEGRAM_FIELD.finditer(ground.text))} if seeded else {}
-    heads = list(_first(signs.TELEGRAM_HEAD.finditer(ground.text)))
+    near = _near(signs.TELEGRAM_FIELD, ground, signs.TELEGRAM_SEEDS, 16, 32)
+    fields = {m[0]: m.span() for m in _first(near)}
+    heads = list(_first(_near(signs.TELEGRAM_HEAD, ground, signs.HEAD_SEEDS, 8, 8)))
     together = len(fields) + len({m[0] for m in heads}) > 1
     for found in heads:
         head = _is_head(ground, *found.span())
@@ -242,9 +257,7 @@ def _is_head(ground: Ground, start: int, end: int) -> bool:
 
 def _english(ground: Ground) -> Iterator[Sign]:
     """Yield English markings; lower case is a word, capitals in a sentence are one too."""
-    if not signs.ENGLISH_SEED.search(ground.text):
-        return
-    for found in signs.ENGLISH.finditer(ground.text):
+    for found in _near(signs.ENGLISH, ground, signs.ENGLISH_SEEDS, 40, 64):
         start, end = found.span()
         stand = ground.stand(start, end)
         word, why, points = found["word"], "", 0
@@ -282,7 +295,7 @@ def _english(ground: Ground) -> Iterator[Sign]:
 
 def _special(ground: Ground) -> Iterator[Sign]:
     """Yield the circled 秘 (U+3299) and the restricted-access stamp of Hong Kong."""
-    for found in signs.SPECIAL.finditer(ground.text):
+    for found in _near(signs.SPECIAL, ground, signs.SPECIAL_SEEDS, 0, 4):
         start, end = found.span()
         if found[0] == "㊙":
             stated = signs.TERMED.match(ground.text, end, end + 32)
@@ -297,5 +310,5 @@ def _special(ground: Ground) -> Iterator[Sign]:
 
 def _labelled(ground: Ground) -> Iterator[Sign]:
     """Yield labels whose value is below the three levels: 密级：内部."""
-    for found in signs.LABELLED.finditer(ground.text):
+    for found in _near(signs.LABELLED, ground, signs.LABELLED_SEEDS, 4, 40):
         yield Sign(*found.span(1), "label_value", Level.SENSITIVE, Regime.WORK, None, 5, ("label",), labelled=True)

@@ -61,23 +61,38 @@ class Track:
         self._settle = settle
         self._lock = threading.Lock()
         self._pending: dict[bytes, Pending] = {}
+        self._made: set[bytes] = set()
         self._writing: set[bytes] = set()
         self._offered: dict[bytes, Print] = {}
         self._not_before: dict[bytes, float] = {}
 
+    def made(self, key: bytes) -> None:
+        """Note a new name. By itself it tells of no writer: a file in a new folder may be closed before it is seen."""
+        with self._lock:
+            self._made.add(key)
+
     def opened(self, key: bytes) -> None:
-        """Note that somebody made this file and has not closed it yet."""
+        """Note that somebody opened this file: the first to open a new file writes it, later ones may only read."""
+        with self._lock:
+            if key in self._made:
+                self._made.discard(key)
+                self._writing.add(key)
+
+    def written(self, key: bytes) -> None:
+        """Note that somebody wrote to this file and has not closed it yet."""
         with self._lock:
             self._writing.add(key)
 
     def closed(self, key: bytes) -> None:
         """Note that the writer closed this file, or that it was moved in whole."""
         with self._lock:
+            self._made.discard(key)
             self._writing.discard(key)
 
     def forget_writers(self) -> None:
         """Drop what events told, because some of them were lost; open writers are then only known to the kernel."""
         with self._lock:
+            self._made.clear()
             self._writing.clear()
 
     def again(self, key: bytes, not_before: float) -> None:
@@ -107,6 +122,7 @@ class Track:
         with self._lock:
             self._pending.pop(key, None)
             self._not_before.pop(key, None)
+            self._made.discard(key)
             self._offered[key] = now_print
 
     def keep_only(self, keys: set[bytes]) -> None:
@@ -115,6 +131,7 @@ class Track:
             for known in (self._pending, self._offered, self._not_before):
                 for key in known.keys() - keys:
                     del known[key]
+            self._made &= keys
             self._writing &= keys
 
     def waiting(self) -> tuple[bytes, ...]:
