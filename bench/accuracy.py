@@ -235,7 +235,7 @@ def negatives(matcher: Matcher, gate: dlp.Gate) -> None:
             text = path.read_text(encoding="utf-8", errors="replace")
             size += len(text.encode())
             hits, gaps = matcher.find(Document(media="text/plain", segments=(Segment(text=text),)))
-            found.update(f.rule for f in hits if f.type not in ("term", "structure"))
+            found.update(f.rule for f in hits if f.type not in ("term", "structure", "document_class"))
             sure += sum(f.type == "classification_mark" and f.confidence >= CARE for f in hits)
             item = Item(id="0", source="s", path="p", name="n")
             verdict = decide(item, hits, gaps, gate.config.policy, matcher.digest)

@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "words",
         "marks",
         "packs",
+        "classes",
         "forms",
         "match",
         "policy",

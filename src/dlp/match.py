@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from dlp import marks, packs, words
 from dlp.checks import CHECKS, mask
+from dlp.classes import class_in
 from dlp.errors import PackError, Problem
 from dlp.forms import Grid, grids, tables_in
 from dlp.marks import signs
@@ -129,6 +130,7 @@ class Matcher:
         findings = [self._finding(view, p) for p in _resolve(kept)]
         findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
         findings += self._marks(view, document, present)
+        findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
         findings.sort(key=_order)
         flood = flood or len(findings) > self._max_hits
         gaps = (Gap(kind=GapKind.HIT_CAP, detail=f"more than {self._max_hits} hits"),) if flood else ()
@@ -171,6 +173,8 @@ class Matcher:
         for known in self._known:
             if known.rule.kind == "table":
                 told += [_as_candidate(f) for f in self._forms(document, known)]
+            elif known.rule.kind == "class":
+                told += [_as_candidate(f) for f in self._classes(view, known)]
         return tuple(sorted(told, key=_place_of))
 
     def mask(self, text: str) -> str:
@@ -312,6 +316,7 @@ class Matcher:
             boxes=boxes,
             part=first.part,
             page=first.strip.page if first.strip is not None else None,
+            offset=start,
             zone=first.zone,
             digest=self._digest(known.rule.type, raw),
             references=known.rule.references,
@@ -347,6 +352,22 @@ class Matcher:
             )
             for known, hit in _no_marks_in_marks(found)
         ]
+
+    def _classes(self, view: View, known: _Known) -> Iterator[Finding]:
+        place = class_in(view, known.rule)
+        if place is not None:
+            rule = known.rule
+            yield self._made(
+                view,
+                *place,
+                known,
+                masked=view.text[slice(*place)],
+                confidence=rule.confidence,
+                why=("title", f"articles:{rule.articles}"),
+                level=rule.level,
+                regime=rule.regime,
+                severity=rule.severity,
+            )
 
     def _forms(self, document: Document, known: _Known) -> Iterator[Finding]:
         for grid in grids(document):

@@ -298,6 +298,8 @@ class Finding(Frozen, frozen=True, kw_only=True):
     boxes: tuple[Box, ...] = ()
     part: tuple[str, ...] = ()
     page: int | None = None
+    offset: int = 0
+    """Characters of the whole document before it, as far as it was read: tells what stands near to what."""
     zone: Zone = Zone.BODY
     masked: str = ""
     digest: str = ""

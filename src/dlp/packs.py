@@ -21,7 +21,7 @@ from dlp.errors import PackError, Problem
 from dlp.model import Frozen, Level, Reference, Regime, Say, Severity
 from dlp.text import fold
 
-Kind = Literal["pattern", "terms", "mark", "table"]
+Kind = Literal["pattern", "terms", "mark", "table", "class"]
 Edges = Literal["alnum", "digits", "letters", "none"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 _MASKS = "keep:1,1 / digits / email / whole"
@@ -72,6 +72,10 @@ class Rule(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at_least: Annotated[int, Meta(ge=2)] = 3
     rows: Annotated[int, Meta(ge=1)] = 5
     require: tuple[int, ...] = ()
+    title: tuple[str, ...] = ()
+    """Words of which one stands at the top of a document of this class."""
+    articles: Annotated[int, Meta(ge=0, le=200)] = 0
+    """Numbered articles that a document of this class has at least."""
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -239,6 +243,8 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
         for family in sorted(set(rule.families) - marks.FAMILIES):
             known = ", ".join(sorted(marks.FAMILIES))
             yield say("families", f"没有标志家族 {family}", f"no mark family {family}", Say(known, known))
+    if rule.kind == "class" and not rule.title:
+        yield say("title", "没有标题用语", "there are no words of a title")
     if rule.kind == "table" and (
         len(rule.columns) < rule.at_least or any(r >= len(rule.columns) for r in rule.require)
     ):

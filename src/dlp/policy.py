@@ -30,6 +30,9 @@ from dlp.model import (
 STRUCTURE_SCORE = 12.0
 """Points that one table or form adds to the score of its category (domain fact sheet, `terms.json` scale)."""
 
+PAGE = 1_000
+"""Characters: two of these are about what a printed page of Chinese text holds."""
+
 GAP_WORDS: dict[GapKind, Say] = {
     GapKind.ENCRYPTED: Say("内容已加密，无法检查", "the content is encrypted and cannot be inspected"),
     GapKind.CORRUPT: Say("文件损坏或结构异常", "the file is damaged or its structure is not what it should be"),
@@ -60,6 +63,8 @@ class When(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     count_at_least: int = 1
     score_at_least: float = 0.0
     gap: tuple[GapKind, ...] = ()
+    not_class: tuple[str, ...] = ()
+    """Rules of document classes: the clause does not hold for a document of one of them."""
 
 
 class Clause(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +83,22 @@ class Clause(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 STATE_ARTICLE = "《中华人民共和国保守国家秘密法》（2024-05-01）第三十一条第三项"
 PERSONAL_ARTICLE = "《中华人民共和国个人信息保护法》（2021-11-01）第二十八条"
+
+HELD_CATEGORIES = (
+    "finance",
+    "personnel",
+    "business",
+    "technical",
+    "meeting",
+    "judicial",
+    "procurement",
+    "exam",
+    "access",
+    "military",
+    "secrecy",
+    "petition",
+)
+"""Categories of which much talk holds a document back; contracts, cases of citizens and health come with identifiers."""
 
 DEFAULT_CLAUSES: tuple[Clause, ...] = (
     Clause(
@@ -128,9 +149,9 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
     Clause(
         name="terms-strong",
         action=Action.QUARANTINE,
-        when=When(type=("term",), category=("finance", "personnel"), score_at_least=30),
-        say="内容涉及不公开的财务或人事信息",
-        say_en="The content is about finance or personnel that is not public",
+        when=When(type=("term",), category=HELD_CATEGORIES, score_at_least=30, not_class=("cn.document.*",)),
+        say="内容涉及不公开的事项",
+        say_en="The content is about matters that are not public",
         article="《中心保密工作制度》",
     ),
     Clause(
@@ -212,16 +233,21 @@ def decide(
 
 
 def score(findings: Iterable[Finding]) -> float:
-    """Return the points of terms and structures, each distinct term counted once at its best."""
-    best: dict[tuple[str, str], float] = {}
-    total = 0.0
+    """Return the points of the fullest stretch of `2 * PAGE` characters, each distinct term once at its best.
+
+    A novel has every word somewhere; a paper about budgets has many on one page.
+    """
+    pages: dict[int, dict[tuple[str, str], float]] = {}
+    tables = 0.0
     for found in findings:
         if found.type == "structure":
-            total += STRUCTURE_SCORE
+            tables += STRUCTURE_SCORE
         elif found.weight:
             key = (found.category, found.digest)
-            best[key] = max(best.get(key, 0.0), found.weight * found.confidence)
-    return total + sum(best.values())
+            page = found.offset // PAGE
+            for best in (pages.setdefault(page, {}), pages.setdefault(page + 1, {})):
+                best[key] = max(best.get(key, 0.0), found.weight * found.confidence)
+    return tables + max((sum(best.values()) for best in pages.values()), default=0.0)
 
 
 def _speaks_of(when: When, item: Item) -> bool:
@@ -238,6 +264,8 @@ def _weigh(clause: Clause, findings: Sequence[Finding], gaps: Sequence[Gap]) -> 
     if when.gap:
         seen = [g for g in gaps if g.kind in when.gap]
         return _gap_reason(seen, clause.action, clause.name) if seen else None
+    if when.not_class and any(f.type == "document_class" and _named(f.rule, when.not_class) for f in findings):
+        return None
     hits = [i for i, found in enumerate(findings) if _fits(when, found)]
     if not hits:
         return None
