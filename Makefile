@@ -10,7 +10,7 @@ STAMP := $(VENV)/.set-up
 # What the tests use beyond Python: strace shows the order of system calls and kills at a chosen one.
 TEST_TOOLS := strace
 
-.PHONY: setup run test test-long lint bench lock clean test-tools
+.PHONY: setup run test test-long lint bench accuracy lock clean test-tools
 
 setup: $(STAMP)
 
@@ -51,6 +51,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python bench/run.py
+
+# Precision and recall on the material beside this checkout; prints Markdown.
+accuracy: setup
+	@$(BIN)/python bench/accuracy.py
 
 # Makes the lock file anew from pyproject.toml; needs a package index, so it is never part of set-up.
 lock:

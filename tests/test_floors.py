@@ -23,6 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "classes",
         "forms",
         "match",
+        "mutate",
         "policy",
         "plan",
     ),

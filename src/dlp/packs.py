@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 import re2
@@ -174,6 +174,11 @@ def load(texts: Mapping[str, str]) -> tuple[Pack, ...]:
             Say("逐条改正后用 dlp packs check 检查", "mend each and check with `dlp packs check`"),
         )
     return tuple(loaded)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of a pack file, for editors that know TOML schemas."""
+    return msgspec.json.schema(_File)
 
 
 def lint(packs: Sequence[Pack]) -> tuple[Problem, ...]:

@@ -98,7 +98,7 @@ HELD_CATEGORIES = (
     "secrecy",
     "petition",
 )
-"""Categories of which much talk holds a document back; contracts, cases of citizens and health come with identifiers."""
+"""Categories of which much talk holds a document back; contracts, citizens and health come with identifiers."""
 
 DEFAULT_CLAUSES: tuple[Clause, ...] = (
     Clause(

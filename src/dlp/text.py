@@ -82,8 +82,7 @@ def _fold_table() -> Units:
         if len(folded) == 1 and ord(folded) < 0x10000:
             table[code] = ord(folded)
     for name in ("radicals.txt", "simplified.txt"):
-        text = (resources.files("dlp.tables") / name).read_text(encoding="utf-8")
-        pairs = "".join(line for line in text.splitlines() if not line.startswith("#"))
+        pairs = _pairs(name)
         for place in range(0, len(pairs), 2):
             table[ord(pairs[place])] = ord(pairs[place + 1])
     simple = table.copy()
@@ -113,6 +112,24 @@ def _han_table() -> NDArray[np.bool_]:
     table[0xF900:0xFB00] = True
     table[[0x3007, 0x2605, 0x2606, 0x3299]] = True
     return table
+
+
+@cache
+def _pairs(name: str) -> str:
+    """Return the characters of one table: what folds and what it folds to, in turn."""
+    text = (resources.files("dlp.tables") / name).read_text(encoding="utf-8")
+    return "".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+@cache
+def _unfold_table() -> dict[int, str]:
+    pairs = _pairs("simplified.txt")
+    return {ord(to): of for of, to in reversed(list(zip(pairs[::2], pairs[1::2], strict=True)))}
+
+
+def traditional(text: str) -> str:
+    """Return `text` in traditional characters, one for one: what `normalize` folds back. For tests of packs."""
+    return text.translate(_unfold_table())
 
 
 def fold(text: str) -> str:

@@ -1,7 +1,8 @@
 """Word borders by jieba's dictionary: a hit is a word here, or two halves of its neighbours.
 
 `司机密切` holds 机密 as characters, not as a word. Only a true straddle is rejected: a token that crosses an end of the
-term without holding the whole term. Containment (政府 in 人民政府) is kept. HMM is off: it is quadratic on runs of
+term without holding the whole term. Containment (政府 in 人民政府) is kept, unless the container is two words that meet
+inside the term (金融|资产 holds 融资 as characters only). HMM is off: it is quadratic on runs of
 unknown characters, and it glues unknown neighbours together. rjieba gives the same tokens as jieba, faster.
 """
 
@@ -11,7 +12,7 @@ import logging
 import os
 import re
 import threading
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,10 +65,23 @@ def judge(text: str, start: int, end: int) -> Border:
     for word in words:
         after = place + len(word)
         crosses = place < start < after or place < end < after
-        if crosses and not (place <= start and end <= after) and not _compound(word, place, start, end):
+        if place <= start and end <= after:
+            if len(word) > end - start and _meets_inside(word, start - place, end - place):
+                return Border(False, 0.0, words, word)
+        elif crosses and not _compound(word, place, start, end):
             return Border(False, 0.0, words, word)
         place = after
     return Border(True, 1.0, words, None)
+
+
+def _meets_inside(word: str, start: int, end: int) -> bool:
+    """Tell whether a container is made of two words that meet inside the term: 干部|队伍 around 部队."""
+    return any(_both_words(word, middle) for middle in range(max(2, start + 1), min(end, len(word) - 1)))
+
+
+def _both_words(word: str, middle: int) -> bool:
+    halves = word[:middle], word[middle:]
+    return all(len(half) >= 2 and cut(half) == (half,) for half in halves)
 
 
 def _compound(word: str, place: int, start: int, end: int) -> bool:
@@ -75,17 +89,14 @@ def _compound(word: str, place: int, start: int, end: int) -> bool:
 
     Then the term is no accident of neighbours, as 工资 in 职工|资格 is.
     """
-    middle = (start if place < start else end) - place
-    halves = word[:middle], word[middle:]
-    return all(len(half) >= 2 and cut(half) == (half,) for half in halves)
+    return _both_words(word, (start if place < start else end) - place)
 
 
 @lru_cache(maxsize=8192)
 def cut(block: str) -> tuple[str, ...]:
     """Return the words of a short text, HMM off."""
-    if _fast is not None:
-        return tuple(_fast.cut(block, False))
-    return reference(block)
+    fast = _rapid()
+    return tuple(fast.cut(block, False)) if fast is not None else reference(block)
 
 
 def reference(block: str) -> tuple[str, ...]:
@@ -103,6 +114,26 @@ def _block(text: str, start: int, end: int) -> tuple[int, int]:
     return low, found.end() if found else end
 
 
+@cache
+def _own_words() -> tuple[tuple[str, int], ...]:
+    """Return the words that are added to the dictionary, with their frequencies."""
+    lines = (Path(__file__).parent / "tables" / "words.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split() for line in lines if line and not line.startswith("#"))
+    return tuple((word, int(count)) for word, count in pairs)
+
+
+@cache
+def _rapid():  # type: ignore[no-untyped-def]  # noqa: ANN202  rjieba has no types
+    """Return rjieba's tokenizer with our words, or None where rjieba is missing."""
+    if _fast is None:
+        return None
+    with _LOADING:
+        tokenizer = _fast.Jieba()
+        for word, count in _own_words():
+            tokenizer.add_word(word, count, None)
+        return tokenizer
+
+
 @lru_cache(maxsize=1)
 def _jieba():  # type: ignore[no-untyped-def]  # noqa: ANN202  jieba has no types
     """Return a tokenizer of our own with jieba's dictionary, loaded without the shared temporary folder."""
@@ -118,4 +149,6 @@ def _jieba():  # type: ignore[no-untyped-def]  # noqa: ANN202  jieba has no type
             with tokenizer.get_dict_file() as file:
                 tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(file)
             tokenizer.initialized = True
+        for word, count in _own_words():
+            tokenizer.add_word(word, count)
         return tokenizer

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 from rich.text import Text
 
-from dlp import match, packs
+from dlp import durable, match, mutate, packs
 from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.errors import PackError, Problem, UsageError
 from dlp.match import Candidate
 from dlp.model import Say
-from dlp.service.gate import Gate, load_packs
+from dlp.service.gate import Gate, compare_packs, load_packs
 
 
 @click.group("packs")
@@ -140,6 +141,121 @@ def explain(config_path: Path | None, text: str | None, path: Path | None, *, as
             for one in found
         ),
     )
+
+
+@command.command("mutate")
+@faces.options
+@faces.json_option
+def mutate_(config_path: Path | None, *, as_json: bool) -> None:
+    """变异测试：伪装写法必须命中，错一位不得命中；给出每条规则的得分。
+
+    Test the rules with disguises and near misses of their own examples; the kill rate of each rule.
+    """
+    scores = mutate.run(load_packs(faces.settings(config_path)))
+    if as_json:
+        faces.lines({"rule": s.rule, "right": s.right, "total": s.total, "missed": dict(s.missed)} for s in scores)
+        return
+    weak = [s for s in scores if s.right < s.total]
+    if weak:
+        titles = (tr("规则", "rule"), tr("得分", "rate"), tr("未通过", "missed"))
+        rows = sorted(weak, key=lambda s: s.rate)
+        faces.table(titles, ((s.rule, f"{s.rate:.0%}", " ".join(f"{h}×{n}" for h, n in s.missed)) for s in rows))
+    right, total = sum(s.right for s in scores), sum(s.total for s in scores)
+    share = right / max(1, total)
+    faces.say(
+        tr(f"{total} 个变异样例，{right} 个符合（{share:.1%}）", f"{right} of {total} mutants hold ({share:.1%})")
+    )
+
+
+@command.command("diff")
+@faces.options
+@faces.json_option
+@click.option(
+    "--corpus", type=click.Path(path_type=Path, file_okay=False, exists=True), help="比对判定的文件夹。 Files."
+)
+@click.argument("old", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("new", type=click.Path(path_type=Path, file_okay=False))
+def diff(config_path: Path | None, old: Path, new: Path, corpus: Path | None, *, as_json: bool) -> None:
+    """比较两个规则包文件夹：哪些规则变了，哪些文件的判定会变。
+
+    Compare two pack folders: which rules differ and, with --corpus, which verdicts change.
+    """
+    changes = compare_packs(faces.settings(config_path), old, new, corpus)
+    if as_json:
+        faces.lines({"what": c.what, "old": c.old, "new": c.new} for c in changes)
+        return
+    rows = [(c.what, c.old or "-", c.new or "-") for c in changes]
+    if rows:
+        faces.table((tr("项目", "what"), tr("原", "old"), tr("新", "new")), rows)
+    else:
+        faces.say(tr("没有差别", "no difference"))
+
+
+@command.command("new")
+@faces.options
+@click.argument("pack_id", metavar="ID")
+@click.argument("path", type=click.Path(path_type=Path))
+def new(config_path: Path | None, pack_id: str, path: Path) -> None:
+    """写出一个新规则包的样板（不覆盖）。 Write a template of a new pack; nothing is overwritten."""
+    del config_path
+    if not re.fullmatch(r"[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*", pack_id):
+        raise UsageError(
+            Say(f"规则包编号不合规：{pack_id}", f"no good id of a pack: {pack_id}"),
+            Say(
+                "用小写字母、数字、点和连字符，如 site.projects", "use lower case, digits, dots, hyphens: site.projects"
+            ),
+        )
+    try:
+        durable.write_new(path, TEMPLATE.format(id=pack_id).encode("utf-8"))
+    except FileExistsError as err:
+        raise UsageError(Say(f"文件已存在，不覆盖：{path}", f"the file exists and is not overwritten: {path}")) from err
+    faces.say(tr(f"已写出 {path}", f"{path} written"))
+
+
+@command.command("schema")
+@faces.options
+def schema(config_path: Path | None) -> None:
+    """输出规则包的 JSON Schema，供编辑器使用。 Print the JSON Schema of a pack, for editors."""
+    del config_path
+    faces.line(packs.schema())
+
+
+TEMPLATE = """# 规则包样板：改好后运行 dlp packs check 和 dlp packs test。
+# A template: change it, then run `dlp packs check` and `dlp packs test`.
+
+[pack]
+id = "{id}"
+name = "本单位项目"
+version = "1"
+category = "site"
+description = "本单位自定义的项目代号和编号"
+
+[[rules]]
+id = "words"
+name = "项目用语"
+kind = "terms"
+type = "term"
+severity = "medium"
+level = "敏感信息"
+terms = [{{ term = "示例工程代号", weight = 9 }}, {{ term = "示例项目", weight = 6 }}]
+examples = ["关于示例工程代号的说明", "附件：示例项目"]
+counterexamples = ["示例工作已完成", "无关内容"]
+references = [{{ law = "本单位保密制度" }}]
+
+[[rules]]
+id = "number"
+name = "项目编号"
+kind = "pattern"
+type = "project_number"
+severity = "medium"
+level = "敏感信息"
+pattern = '''XM-[0-9]{{4}}-[0-9]{{3}}'''
+edges = "alnum"
+mask = "keep:3,0"
+examples = ["项目编号XM-2026-001", "见XM-2025-017号"]
+counterexamples = ["XM-26-1", "AXM-2026-001"]
+references = [{{ law = "本单位保密制度" }}]
+"""
 
 
 def _problem(problem: Problem) -> dict[str, object]:

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+
+import msgspec
 
 from dlp import config as configuration
 from dlp import durable, match, packs, pipeline, policy
-from dlp.config import Config
+from dlp.config import Config, Packs
 from dlp.errors import NotFound, NotProven, PackError, UsageError
 from dlp.model import Certificate, Document, Finding, Gap, GapKind, Inspection, Item, Say, Segment, evolve
 from dlp.sandbox import Sandbox
@@ -36,6 +38,37 @@ def load_packs(config: Config) -> tuple[packs.Pack, ...]:
             texts[str(path)] = path.read_text(encoding="utf-8")
     loaded = packs.load(texts)
     return tuple(p for p in loaded if p.id not in config.packs.disabled)
+
+
+class Change(NamedTuple):
+    """One difference between two sets of packs: a rule or a file, and what it was and is; empty when not there."""
+
+    what: str
+    old: str
+    new: str
+
+
+def compare_packs(config: Config, old: Path, new: Path, corpus: Path | None) -> Iterator[Change]:
+    """Give every rule that differs between two pack folders and, with a corpus, every file whose verdict does."""
+    before, after = (evolve(config, packs=Packs(folders=(folder,))) for folder in (old, new))
+    rules = [
+        {pack.full_id(rule): msgspec.json.encode(rule) for pack in load_packs(one) for rule in pack.rules}
+        for one in (before, after)
+    ]
+    for name in sorted(rules[0].keys() | rules[1].keys()):
+        if rules[0].get(name) != rules[1].get(name):
+            yield Change(
+                f"rule {name}",
+                "present" * (name in rules[0]),
+                "changed" if name in rules[0] and name in rules[1] else "present" * (name in rules[1]),
+            )
+    if corpus is None:
+        return
+    files = sorted(path for path in corpus.rglob("*") if path.is_file())
+    with Gate(before) as first, Gate(after) as second:
+        for path, was, now in zip(files, first.scan_each(files), second.scan_each(files), strict=True):
+            if was.verdict.action is not now.verdict.action:
+                yield Change(f"file {shown(os.fsencode(path))}", was.verdict.action.value, now.verdict.action.value)
 
 
 def redactable(loaded: Sequence[packs.Pack]) -> frozenset[str]:

@@ -7,6 +7,7 @@ import queue
 import stat
 import threading
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,14 +15,16 @@ from watchdog.events import (
     DirCreatedEvent,
     DirMovedEvent,
     FileClosedEvent,
+    FileClosedNoWriteEvent,
     FileCreatedEvent,
     FileModifiedEvent,
     FileMovedEvent,
+    FileOpenedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyObserver
 
 from dlp import durable
 from dlp.config import Folder
@@ -61,6 +64,7 @@ class FolderSource:
                 keys, all_of_them = self._wait(next_sweep)
                 if all_of_them:
                     self._track.forget_writers()
+                if all_of_them or b"" in keys:
                     next_sweep = 0.0
                 for key in keys.union(self._track.waiting()):
                     self._look_at(key, offer, refuse)
@@ -190,7 +194,11 @@ class FolderSource:
         kind = self._spec.watcher
         if kind == "poll" or (kind == "auto" and is_remote(self._spec.watch)):
             return None
-        observer = Observer()
+        # It warns, harmlessly, when folders are made in quick succession; that text holds raw folder names and goes to
+        # the log, and where warnings are errors it ends the thread that reads events.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
+        # Full events: a file that is moved in comes as moved, not as made, for no close would follow.
+        observer = InotifyObserver(generate_full_events=True)
         observer.schedule(_Events(self._spec.watch, self._track, self._hint), str(self._spec.watch), recursive=True)
         observer.start()
         return observer
@@ -336,17 +344,25 @@ class _Events(FileSystemEventHandler):
         if not callable(self._hint):
             return
         if isinstance(event, DirCreatedEvent | DirMovedEvent):
-            self._hint(None)
+            self._hint(b"")
             return
         moved = isinstance(event, FileMovedEvent)
         key = self._key(event.dest_path if moved else event.src_path)
         if key is None:
             return
         if isinstance(event, FileCreatedEvent):
+            self._track.made(key)
+        elif isinstance(event, FileOpenedEvent):
             self._track.opened(key)
+            return
+        elif isinstance(event, FileClosedNoWriteEvent):
+            self._track.left(key)
+            return
+        elif isinstance(event, FileModifiedEvent):
+            self._track.written(key)
         elif moved or isinstance(event, FileClosedEvent):
             self._track.closed(key)
-        elif not isinstance(event, FileModifiedEvent):
+        else:
             return
         self._hint(key)
 

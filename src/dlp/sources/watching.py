@@ -61,7 +61,7 @@ class Track:
         self._settle = settle
         self._lock = threading.Lock()
         self._pending: dict[bytes, Pending] = {}
-        self._made: set[bytes] = set()
+        self._opens: dict[bytes, int] = {}  # of files that were made and not closed by a writer yet
         self._writing: set[bytes] = set()
         self._offered: dict[bytes, Print] = {}
         self._not_before: dict[bytes, float] = {}
@@ -69,14 +69,19 @@ class Track:
     def made(self, key: bytes) -> None:
         """Note a new name. By itself it tells of no writer: a file in a new folder may be closed before it is seen."""
         with self._lock:
-            self._made.add(key)
+            self._opens.setdefault(key, 0)
 
     def opened(self, key: bytes) -> None:
-        """Note that somebody opened this file: the first to open a new file writes it, later ones may only read."""
+        """Note that somebody opened a new file; he may have made it in order to write."""
         with self._lock:
-            if key in self._made:
-                self._made.discard(key)
-                self._writing.add(key)
+            if key in self._opens:
+                self._opens[key] += 1
+
+    def left(self, key: bytes) -> None:
+        """Note that somebody closed the file who could not write to it: one of those who opened it only read."""
+        with self._lock:
+            if self._opens.get(key):
+                self._opens[key] -= 1
 
     def written(self, key: bytes) -> None:
         """Note that somebody wrote to this file and has not closed it yet."""
@@ -86,13 +91,13 @@ class Track:
     def closed(self, key: bytes) -> None:
         """Note that the writer closed this file, or that it was moved in whole."""
         with self._lock:
-            self._made.discard(key)
+            self._opens.pop(key, None)
             self._writing.discard(key)
 
     def forget_writers(self) -> None:
         """Drop what events told, because some of them were lost; open writers are then only known to the kernel."""
         with self._lock:
-            self._made.clear()
+            self._opens.clear()
             self._writing.clear()
 
     def again(self, key: bytes, not_before: float) -> None:
@@ -113,25 +118,24 @@ class Track:
             return now - known.since >= self._settle and now >= self._not_before.get(key, 0.0)
 
     def writing(self, key: bytes) -> bool:
-        """Tell whether events say that the file was made and not closed yet."""
+        """Tell whether events say that somebody made the file or wrote to it, and has not closed it yet."""
         with self._lock:
-            return key in self._writing
+            return key in self._writing or self._opens.get(key, 0) > 0
 
     def offer(self, key: bytes, now_print: Print) -> None:
         """Note that this state of the file is offered; it is not offered again until it changes."""
         with self._lock:
             self._pending.pop(key, None)
             self._not_before.pop(key, None)
-            self._made.discard(key)
+            self._opens.pop(key, None)
             self._offered[key] = now_print
 
     def keep_only(self, keys: set[bytes]) -> None:
         """Forget every file that is not among `keys`: it is gone."""
         with self._lock:
-            for known in (self._pending, self._offered, self._not_before):
+            for known in (self._pending, self._offered, self._not_before, self._opens):
                 for key in known.keys() - keys:
                     del known[key]
-            self._made &= keys
             self._writing &= keys
 
     def waiting(self) -> tuple[bytes, ...]:
