@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from dlp import config
+from dlp.service.desk import folder_sources
+from dlp.sources import ReleaseError
 from sites import Place, lay
 
 LETTER = "关于借用会议场地的答复函\n经研究，同意借用三楼多功能厅。\n".encode()
@@ -185,3 +190,40 @@ def test_odd_names_survive(site: Place, name: bytes) -> None:
     site.put(name, LETTER)
     site.run("run", "--once")
     assert os.listdir(os.fsencode(site.released)) == [name]
+
+
+def test_an_unmounted_release_share_loses_nothing(site: Place) -> None:
+    """A crash after staging, then an empty folder where the share was: nothing counts as published until it is back."""
+    (source,) = folder_sources(config.read(site.config), bytes(32)).values()
+    job, digest = "01" * 13, hashlib.sha256(LETTER).hexdigest()
+    fd = os.memfd_create("body")
+    os.write(fd, LETTER)
+    place = source.stage(b"b.txt", job, fd, digest)
+    away = site.root / "away"
+    site.released.rename(away)
+    site.released.mkdir()
+    with pytest.raises(ReleaseError):
+        source.publish(b"b.txt", job, place, digest)
+    site.released.rmdir()
+    away.rename(site.released)
+    assert source.publish(b"b.txt", job, place, digest) == "b.txt"
+    assert source.publish(b"b.txt", job, place, digest) is None
+    moved = shutil.copytree(site.released, site.root / "copy")
+    shutil.rmtree(site.released)
+    moved.rename(site.released)
+    assert source.publish(b"b.txt", job, place, digest) is None, "its hash is the proof"
+    os.close(fd)
+
+
+def test_a_watched_share_that_is_away_is_waited_for(site: Place) -> None:
+    """A sealed file is not released while nobody can tell whether its original is gone: it would be taken twice."""
+    site.put("b.txt", LETTER)
+    (source,) = folder_sources(config.read(site.config), bytes(32)).values()
+    (found,) = source.sweep(lambda *_: None)
+    away = site.root / "away"
+    site.outbox.rename(away)
+    with pytest.raises(ReleaseError):
+        source.remove(found)
+    away.rename(site.outbox)
+    assert source.remove(found) is True
+    assert not (site.outbox / "b.txt").exists()

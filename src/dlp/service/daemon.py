@@ -20,7 +20,7 @@ from dlp.service.desk import folder_sources, open_vault
 from dlp.service.gate import Gate
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
-from dlp.sources import Found
+from dlp.sources import Found, ReleaseError
 from dlp.store.sqlite import SqliteStore
 
 LOG = logging.getLogger("dlp")
@@ -199,6 +199,9 @@ def _submit(running: Running, found: Found) -> None:
     """Carry one file along the line; whatever goes wrong is said, and the next file is handled."""
     try:
         outcome = running.line.submit(found)
+    except ReleaseError as err:
+        # It is sealed and in the books; `_retry` carries it on. Offering it again would take it twice.
+        LOG.error("%s: %s", found.source, err.say.to(running.gate.config.site.language))  # noqa: TRY400  no bug
     except DlpError as err:
         LOG.error("%s: %s", found.source, err.say.to(running.gate.config.site.language))  # noqa: TRY400  no bug
         running.line.sources[found.source].retry(found)

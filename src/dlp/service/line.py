@@ -209,7 +209,7 @@ class Line:
     def _stage(self, job: Job, source: Source, body: int, sha256: str, *, actor: str, reason: str) -> Job:
         key = self._found(job.item).key
         source.discard(key, job.id)
-        source.stage(key, job.id, body, sha256)
+        place = source.stage(key, job.id, body, sha256)
         return self.store.move(
             job.id,
             expect=(State.DECIDED, State.HELD),
@@ -218,10 +218,11 @@ class Line:
             kind="releasing",
             body={"sha256": sha256, "reason": reason} if reason else {"sha256": sha256},
             outgoing=sha256,
+            place=place,
         )
 
     def _publish(self, job: Job, source: Source, *, actor: str = ACTOR) -> Outcome:
-        name = source.publish(self._found(job.item).key, job.id)
+        name = source.publish(self._found(job.item).key, job.id, job.place, job.outgoing)
         redacted = job.outgoing != job.item.sha256
         to = State.REDACTED if redacted else State.RELEASED
         body: dict[str, Any] = {"name": self.kit.matcher.mask(name) if name else "(already published)"}

@@ -61,11 +61,18 @@ class Source(Protocol):
     def remove(self, found: Found) -> bool:
         """Remove the file if it is still exactly this one; tell whether it is gone."""
 
-    def stage(self, key: bytes, job: str, body: int, sha256: str) -> None:
-        """Put a complete copy of fd `body` beside its final name. ReleaseError when that is not possible."""
+    def stage(self, key: bytes, job: str, body: int, sha256: str) -> str:
+        """Put a complete copy of fd `body` beside its final name; return what tells this place from another.
 
-    def publish(self, key: bytes, job: str) -> str | None:
-        """Give the staged copy a free name and return it; None when it was published before."""
+        ReleaseError when that is not possible.
+        """
+
+    def publish(self, key: bytes, job: str, place: str = "", sha256: str = "") -> str | None:
+        """Give the staged copy a free name and return it; None when it was published before.
+
+        ReleaseError when the copy is missing and `place`, where it was staged, is not what is there now: a share that
+        is not mounted holds no proof that anything left.
+        """
 
     def discard(self, key: bytes, job: str) -> None:
         """Remove a staged copy, if there is one."""

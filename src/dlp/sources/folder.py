@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from watchdog.events import (
@@ -33,6 +34,7 @@ from dlp.sources import Found, Offer, Refuse, ReleaseError, TakeRefused, names, 
 from dlp.sources.watching import Print, Track, has_writer, is_remote, print_of, walk
 
 RETRY_SECONDS = 10.0
+MOST_NAMES = 100  # looked at for a copy that was published before
 HINTS = 100_000  # waiting hints; beyond it a sweep sees what they would have told
 
 
@@ -114,8 +116,25 @@ class FolderSource:
         return fd
 
     def remove(self, found: Found) -> bool:
-        """Remove the file if it is still exactly this one; a changed one stays and is offered anew."""
+        """Remove the file if it is still exactly this one; a changed one stays and is offered anew.
+
+        ReleaseError when the whole watched folder is away: its file would come back with it and be taken twice.
+        """
         folders, name = names.parts(found.key)
+        try:
+            home = self._spec.watch.stat().st_dev
+        except OSError:
+            home = -1
+        if home != found.dev:
+            raise ReleaseError(
+                Say(
+                    f"外发文件夹不在，或共享未挂载：{self._spec.watch}",
+                    f"the watched folder {self._spec.watch} is away",
+                ),
+                Say(
+                    "恢复后自动继续；文件已密封保存", "it goes on by itself once the folder is back; the file is sealed"
+                ),
+            )
         try:
             folder = durable.open_folder(self._spec.watch, folders)
         except (FileNotFoundError, NotADirectoryError):
@@ -131,8 +150,11 @@ class FolderSource:
             os.close(folder)
         return True
 
-    def stage(self, key: bytes, job: str, body: int, sha256: str) -> None:
-        """Put a complete, synced copy of fd `body` beside its final name; its hash must be `sha256`."""
+    def stage(self, key: bytes, job: str, body: int, sha256: str) -> str:
+        """Put a complete, synced copy of fd `body` beside its final name; its hash must be `sha256`.
+
+        Return device and inode of the release folder: a folder in its place, such as an empty mount point, is another.
+        """
         folders, _ = names.parts(key)
         try:
             folder = durable.open_folder(self._spec.release, folders, make=True)
@@ -140,11 +162,54 @@ class FolderSource:
                 self._write_part(folder, _part(job), body, sha256)
             finally:
                 os.close(folder)
+            return self._place()
         except OSError as err:
             raise self._cannot_release(err) from err
 
-    def publish(self, key: bytes, job: str) -> str | None:
-        """Give the staged copy a free name; None when there is no staged copy any more: it was published before."""
+    def publish(self, key: bytes, job: str, place: str = "", sha256: str = "") -> str | None:
+        """Give the staged copy a free name; None when there is no staged copy any more: it was published before.
+
+        In another folder than the one it was staged in, only a file with its hash proves that.
+        """
+        published = self._publish(key, job)
+        if published is None and place and place != self._place() and not self._holds(key, sha256):
+            raise ReleaseError(
+                Say(
+                    f"放行文件夹已不是原来的那个，或共享未挂载：{self._spec.release}",
+                    f"the release folder {self._spec.release} is not the one it was, or its share is not mounted",
+                ),
+                Say(
+                    "恢复挂载后自动放行；文件仍密封保存", "mount it again; the file is sealed and leaves by itself then"
+                ),
+            )
+        return published
+
+    def _place(self) -> str:
+        about = self._spec.release.stat()
+        return f"{about.st_dev}:{about.st_ino}"
+
+    def _holds(self, key: bytes, sha256: str) -> bool:
+        """Tell whether the release folder holds a file with this hash under one of the names it could have got."""
+        folders, name = names.parts(key)
+        try:
+            folder = durable.open_folder(self._spec.release, folders)
+        except OSError:
+            return False
+        try:
+            for free in islice(names.numbered(name), MOST_NAMES):
+                fd = os.open(free, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+                try:
+                    if durable.sha256_of(fd) == sha256:
+                        return True
+                finally:
+                    os.close(fd)
+        except OSError:
+            return False
+        finally:
+            os.close(folder)
+        return False
+
+    def _publish(self, key: bytes, job: str) -> str | None:
         folders, name = names.parts(key)
         try:
             folder = durable.open_folder(self._spec.release, folders)

@@ -30,6 +30,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     sealed: Sealed | None = None
     outgoing: str = ""
     """SHA-256 of the bytes that leave; the item's own unless a redacted copy does."""
+    place: str = ""
+    """Where the outgoing copy was staged: tells that place from an empty one that has come in its stead."""
     note: Say | None = None
     created: float = 0.0
     updated: float = 0.0
