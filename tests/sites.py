@@ -48,9 +48,9 @@ class Place(NamedTuple):
         folder.mkdir(exist_ok=True)
         return folder
 
-    def json(self, *args: str) -> list[dict[str, Any]]:
+    def json(self, *args: str, check: int | None = 0) -> list[dict[str, Any]]:
         """Run `dlp ARGS --json` and return its lines."""
-        return [json.loads(line) for line in self.run(*args, "--json").stdout.splitlines()]
+        return [json.loads(line) for line in self.run(*args, "--json", check=check).stdout.splitlines()]
 
     def jobs(self) -> dict[str, str]:
         """Return file name -> state of every job that is held or blocked."""

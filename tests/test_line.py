@@ -227,3 +227,34 @@ def test_a_watched_share_that_is_away_is_waited_for(site: Place) -> None:
     away.rename(site.outbox)
     assert source.remove(found) is True
     assert not (site.outbox / "b.txt").exists()
+
+
+def test_an_exempt_value_passes_until_its_day(tmp_path: Path) -> None:
+    """The unit's own number is shown as exempt and leaves; after the last day, and for marks, nothing is exempt."""
+    text = "联系人身份证号：110101199003071233\n".encode()
+    extra = """
+[[policy.exemptions]]
+name = "样例号码"
+rule = ["cn.identity.*", "cn.marks.*"]
+values = ["110101 19900307 1233", "机密★10年"]
+owner = "综合科"
+reason = "培训用的样例"
+expires = {day}
+"""
+    site = lay(tmp_path, extra=extra.format(day="2999-12-31"))
+    site.put("a.txt", text)
+    site.put("b.txt", MARKED)
+    site.run("run", "--once")
+    assert (site.released / "a.txt").read_bytes() == text
+    assert site.jobs() == {"b.txt": "blocked"}
+    decided = [e["body"] for e in site.json("audit", "export") if e["kind"] == "decided"]
+    assert [body["exempt"] for body in decided] == [["样例号码"], []]
+    site.config.write_text(site.config.read_text(encoding="utf-8").replace("2999", "2001"), encoding="utf-8")
+    site.put("c.txt", text)
+    site.run("run", "--once")
+    assert b"110101199003071233" not in (site.released / "c.txt").read_bytes()
+    (bad,) = (row["name"] for row in site.json("doctor", check=3) if not row["ok"])
+    assert bad == "exemption 样例号码"
+    shown = site.run("config", "show").stdout
+    (site.root / "again.toml").write_text(shown, encoding="utf-8")
+    assert site.run("config", "show", "--config", str(site.root / "again.toml")).stdout == shown

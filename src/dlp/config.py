@@ -267,6 +267,17 @@ NOTES: dict[str, tuple[str, ...]] = {
         "策略条款，写出任意一条即取代全部默认条款。action: allow | alert | redact | quarantine | block",
         "Clauses; writing any replaces all of these defaults.",
     ),
+    "policy.exemptions": (
+        "豁免：某些规则的某些值在期限内放过（标志除外），必须写明责任人、理由和期限。",
+        "Exemptions: values of some rules pass until a day (never a mark); owner and reason are required. Such as:",
+        "[[policy.exemptions]]",
+        'name = "服务热线"',
+        'rule = ["cn.identity.mobile", "cn.identity.landline"]',
+        'values = ["0755-26012345"]',
+        'owner = "综合科"',
+        'reason = "对外公开的电话"',
+        "expires = 2027-12-31",
+    ),
     "limits": ("单个文件的上限；达到上限即为未读，隔离。A limit that is reached is a gap, and a gap is held.",),
     "sandbox": (
         "level: full 需要 Landlock 与 seccomp；rlimits 只有资源上限，须手工写明。children 0: 每个处理器一个",
@@ -294,10 +305,13 @@ def toml(config: Config) -> str:
         rows += ["", *(f"# {note}" for note in NOTES.get(name, ()))]
         for table in tables:
             rows.append(f"[[{name}]]" if isinstance(value, list | tuple) else f"[{name}]")
-            rows += [f"{key} = {_toml(inner)}" for key, inner in table.items() if key != "clauses"]
+            rows += [f"{key} = {_toml(inner)}" for key, inner in table.items() if key not in ("clauses", "exemptions")]
             if "clauses" in table:
                 rows += ["", *(f"# {note}" for note in NOTES["policy.clauses"])]
                 rows += _clauses(table["clauses"])
+                rows += ["", *(f"# {note}" for note in NOTES["policy.exemptions"])]
+            for exemption in table.get("exemptions", ()):
+                rows += ["[[policy.exemptions]]", *(f"{key} = {_toml(inner)}" for key, inner in exemption.items())]
     return "\n".join(rows) + "\n"
 
 

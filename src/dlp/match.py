@@ -323,6 +323,10 @@ class Matcher:
             **fields,  # type: ignore[arg-type]
         )
 
+    def digest_of(self, kind: str, value: str) -> str:
+        """Return the digest that a finding of type `kind` has whose hit is `value`, however either is written."""
+        return self._digest(kind, _SEPARATORS.sub("", fold(value)).upper())
+
     def _digest(self, kind: str, raw: str) -> str:
         return hmac.new(self._key, f"{kind}\0{raw}".encode(), hashlib.sha256).hexdigest()
 

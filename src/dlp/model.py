@@ -306,6 +306,8 @@ class Finding(Frozen, frozen=True, kw_only=True):
     """HMAC-SHA256 (deployment key) of the normalized hit, hex; tells two hits apart without telling either."""
     why: tuple[str, ...] = ()
     mark: Mark | None = None
+    exempt: str = ""
+    """Name of the exemption of this site that lets it pass; it is shown, and no clause counts it."""
     references: tuple[Reference, ...] = ()
 
 

@@ -7,7 +7,8 @@ on. Verdicts combine by `max()`; a gap is never clean, so the action for gaps ca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -25,6 +26,7 @@ from dlp.model import (
     Say,
     Severity,
     Verdict,
+    evolve,
 )
 
 STRUCTURE_SCORE = 12.0
@@ -79,6 +81,24 @@ class Clause(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     article: str = ""
     shadow: bool = False
     """Decide and record, but do not act on this clause."""
+
+
+class Exemption(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Values that somebody answers for until a date: the unit's own telephone numbers, a name that is a brand."""
+
+    name: str
+    rule: tuple[str, ...]
+    """Rules it holds for; names take `*` and `?`. A classification mark is never exempt."""
+    values: tuple[str, ...]
+    owner: str
+    """Who answers for it."""
+    reason: str
+    expires: date
+
+    def __post_init__(self) -> None:
+        for field in ("name", "rule", "values", "owner", "reason"):
+            if not getattr(self, field):
+                raise ValueError(f"an exemption needs its {field}")
 
 
 STATE_ARTICLE = "《中华人民共和国保守国家秘密法》（2024-05-01）第三十一条第三项"
@@ -149,7 +169,7 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
     Clause(
         name="terms-strong",
         action=Action.QUARANTINE,
-        when=When(type=("term",), category=HELD_CATEGORIES, score_at_least=30, not_class=("cn.document.*",)),
+        when=When(type=("term",), category=HELD_CATEGORIES, score_at_least=30.0, not_class=("cn.document.*",)),
         say="内容涉及不公开的事项",
         say_en="The content is about matters that are not public",
         article="《中心保密工作制度》",
@@ -157,7 +177,7 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
     Clause(
         name="terms",
         action=Action.ALERT,
-        when=When(type=("term",), score_at_least=18),
+        when=When(type=("term",), score_at_least=18.0),
         say="内容含较多敏感词，已记录",
         say_en="The content holds many sensitive terms; this was recorded",
     ),
@@ -178,6 +198,7 @@ class Policy(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shadow: bool = False
     gaps: Action = Action.QUARANTINE
     clauses: tuple[Clause, ...] = DEFAULT_CLAUSES
+    exemptions: tuple[Exemption, ...] = ()
 
     def __post_init__(self) -> None:
         if self.gaps < Action.QUARANTINE:
@@ -230,6 +251,29 @@ def decide(
         policy=policy.digest,
         shadowed=over if over is not None and over > action else None,
     )
+
+
+def exempt(
+    findings: Sequence[Finding], exemptions: Sequence[Exemption], digest: Callable[[str, str], str], today: date
+) -> tuple[Finding, ...]:
+    """Return the findings, those marked that an exemption lets pass today; `digest` is that of a type and a value."""
+    valid = [one for one in exemptions if one.expires >= today]
+    if not valid:
+        return tuple(findings)
+    known: dict[tuple[str, str], frozenset[str]] = {}
+    told: list[Finding] = []
+    for found in findings:
+        name = ""
+        for one in valid:
+            key = (one.name, found.type)
+            if found.type == "classification_mark" or not _named(found.rule, one.rule):
+                continue
+            if key not in known:
+                known[key] = frozenset(digest(found.type, value) for value in one.values)
+            if found.digest in known[key]:
+                name = one.name
+        told.append(evolve(found, exempt=name, why=(*found.why, f"exempt:{name}")) if name else found)
+    return tuple(told)
 
 
 def score(findings: Iterable[Finding]) -> float:
@@ -291,7 +335,8 @@ def _weigh(clause: Clause, findings: Sequence[Finding], gaps: Sequence[Gap]) -> 
 
 def _fits(when: When, found: Finding) -> bool:
     return (
-        _named(found.category, when.category)
+        not found.exempt
+        and _named(found.category, when.category)
         and _named(found.type, when.type)
         and _named(found.rule, when.rule)
         and (not when.regime or found.regime in when.regime)

@@ -58,6 +58,8 @@ def finding(found: Finding) -> dict[str, Any]:
         "why": list(found.why),
         "references": [reference.text for reference in found.references],
     }
+    if found.exempt:
+        row["exempt"] = found.exempt
     if found.mark is not None:
         row["mark"] = _mark(found.mark)
     return row

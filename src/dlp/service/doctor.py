@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from dlp import match, sandbox, words
@@ -64,6 +65,17 @@ def _packs(config: Config) -> Iterator[Check]:
     )
 
 
+def _exemptions(config: Config) -> Iterator[Check]:
+    today = datetime.now().astimezone().date()
+    for one in config.policy.exemptions:
+        ended = one.expires < today
+        word = Say("已过期，不再生效", "has ended and no longer holds") if ended else Say("有效", "holds")
+        say = Say(
+            f"{one.owner}：{one.reason}，至 {one.expires}，{word.zh}", f"{one.owner}: until {one.expires}, {word.en}"
+        )
+        yield Check(name=f"exemption {one.name}", ok=not ended, say=say)
+
+
 def _borders(_: Config) -> Iterator[Check]:
     name = words.engine()
     yield Check(name="words", ok=True, say=Say(f"词边界引擎：{name}", f"word borders by {name}"))
@@ -103,6 +115,7 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _python,
     _sandbox,
     _packs,
+    _exemptions,
     _borders,
     _folders,
     _vault,

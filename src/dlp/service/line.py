@@ -293,6 +293,7 @@ def _decision(seen: Inspection) -> dict[str, Any]:
         "level": verdict.level.value if verdict.level else None,
         "clauses": [r.clause for r in verdict.reasons],
         "rules": rules,
+        "exempt": sorted({found.exempt for found in seen.findings if found.exempt}),
         "gaps": [g.kind.value for g in seen.gaps],
         "packs": verdict.packs,
         "policy": verdict.policy,
