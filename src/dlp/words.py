@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import threading
+import warnings
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -137,7 +138,10 @@ def _rapid():  # type: ignore[no-untyped-def]  # noqa: ANN202  rjieba has no typ
 @lru_cache(maxsize=1)
 def _jieba():  # type: ignore[no-untyped-def]  # noqa: ANN202  jieba has no types
     """Return a tokenizer of our own with jieba's dictionary, loaded without the shared temporary folder."""
-    import jieba  # noqa: PLC0415  half a second and 60 MB that only the reference needs
+    with warnings.catch_warnings():
+        # Its source has escapes that newer Pythons warn of when they compile it for the first time.
+        warnings.simplefilter("ignore")
+        import jieba  # noqa: PLC0415  half a second and 60 MB that only the reference needs
 
     with _LOADING:
         jieba.setLogLevel(logging.WARNING)
