@@ -7,6 +7,7 @@ clause of the policy may say that words alone do not hold such a document back. 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from dlp.packs import Rule
 from dlp.text import View, fold
@@ -21,7 +22,7 @@ def class_in(view: View, rule: Rule) -> tuple[int, int] | None:
 
     The title holds one of the rule's words, and at least `articles` numbered articles follow.
     """
-    places = ((view.text.find(word, 0, HEAD), word) for word in map(fold, rule.title))
+    places = ((view.text.find(word, 0, HEAD), word) for word in _folded(rule.title))
     found = min(((at, word) for at, word in places if at >= 0), default=None)
     if found is None:
         return None
@@ -31,3 +32,9 @@ def class_in(view: View, rule: Rule) -> tuple[int, int] | None:
     ):
         return None
     return found[0], found[0] + len(found[1])
+
+
+@lru_cache(maxsize=64)
+def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a title as they stand in a view; a handful of rules is asked for every document."""
+    return tuple(map(fold, words))
