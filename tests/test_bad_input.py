@@ -15,6 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from dlp import config
+from dlp.model import Item, State
+from dlp.service.desk import open_vault
+from dlp.service.keys import new_id
+from dlp.store import Job
+from dlp.store.sqlite import SqliteStore
 from makers import docx_of, encrypted_docx, entity_bomb, zip_bomb
 from pdf_makers import encrypted_pdf, flate_bomb, text_pdf
 from sites import Place, lay
@@ -194,4 +200,28 @@ def test_a_file_deleted_after_it_was_found_is_forgotten(site: Place) -> None:
         site.put("last.txt", LETTER)
         until((site.released / "last.txt").exists, "the last one released")
     assert not list((site.vault / "q").iterdir())
+    site.run("audit", "verify")
+
+
+def test_a_job_that_a_bug_stops_is_set_aside(site: Place) -> None:
+    """A job whose books nobody can read does not stop the start: it stays sealed, is shown, and the next is handled."""
+    site.run("run", "--once")
+    settings = config.read(site.config)
+    vault, now = open_vault(settings), time.time()
+    item = Item(id=new_id(now), source="folder:外发", path="a.txt", name="a.txt", receipt=vault.lock_text(b"no JSON"))
+    fd = os.memfd_create("a")
+    os.write(fd, LETTER)
+    taken = vault.take(fd, item.id, keep=0)
+    os.close(fd)
+    store = SqliteStore.open(settings.store.path, create=False)
+    store.add(Job(id=item.id, item=item, state=State.TAKING, created=now, updated=now), actor="t", kind="t", body={})
+    store.move(item.id, expect=State.TAKING, to=State.STORED, actor="t", kind="t", body={}, sealed=taken.sealed)
+    store.close()
+    site.put("b.txt", LETTER)
+    done = site.run("run", "--once")
+    assert "internal fault" in done.stderr
+    assert site.jobs() == {"a.txt": "failed"}
+    assert site.files(site.released) == ["b.txt"]
+    assert (site.vault / "q" / f"{item.id}.age").exists()
+    site.run("quarantine", "release", item.id, "--reason", "x", check=9)
     site.run("audit", "verify")

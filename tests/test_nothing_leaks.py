@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from dlp.service import demo
+from dlp.service import daemon, demo
 from makers import docx_of, xlsx_of
 from sites import lay
 
@@ -55,6 +55,16 @@ def test_no_secret_outside_the_vault(tmp_path: Path) -> None:
                 assert form not in heap, f"a secret is in the {what}"
             for path in _files(site.root):
                 assert form not in path.read_bytes(), f"a secret is in {path.relative_to(site.root)}"
+
+
+def test_a_fault_is_logged_without_its_message() -> None:
+    """The message of an exception can quote a document; the log gets its kind and the code lines only."""
+    try:
+        int(secrets()[0] + "机密")
+    except ValueError as err:
+        told = daemon.trace(err)
+    assert told.startswith("ValueError at test_nothing_leaks.py:")
+    assert secrets()[0] not in told
 
 
 def _files(root: Path) -> list[Path]:

@@ -8,6 +8,7 @@ import queue
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from dlp.service.gate import Gate
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
 from dlp.sources import Found, ReleaseError
+from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 
 LOG = logging.getLogger("dlp")
@@ -54,13 +56,16 @@ def run(
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a writer came while a watcher asked for a lease: not our matter
+    threading.excepthook = _end_of_thread
     state = Path(config.store.path).parent
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with SqliteStore.hold_exclusive(Path(config.store.path)):
         running = _start(config, report)
         try:
-            for outcome in running.line.resume():
-                report(outcome)
+            running.line.vault.drop_unfinished()  # first: a half-written object is in the way of its job
+            for job in running.store.unfinished():
+                _carry_on(running, job)
+            running.line.drop_leftovers()
             if once:
                 _sweep_once(running)
             else:
@@ -208,12 +213,23 @@ def _submit(running: Running, found: Found) -> None:
     except OSError as err:
         LOG.error("%s: %s (%s)", found.source, err.__class__.__name__, os.strerror(err.errno or 0))  # noqa: TRY400
         running.line.sources[found.source].retry(found)
-    except Exception:
-        # A bug of ours. The file stays where it is or sealed; the trace holds no content, only code lines.
-        LOG.exception("%s: a file was not handled because of an internal fault", found.source)
+    except Exception as err:  # noqa: BLE001  a bug of ours: the file stays where it is or sealed, the next is handled
+        LOG.error("%s: a file was not handled because of an internal fault: %s", found.source, trace(err))  # noqa: TRY400
     else:
         if outcome is not None:
             running.report(outcome)
+
+
+def trace(err: BaseException) -> str:
+    """Return kind and code lines of a fault without its message, which can quote a document or a file name."""
+    frames = traceback.extract_tb(err.__traceback__)
+    where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
+    return f"{type(err).__name__} at {where}"
+
+
+def _end_of_thread(args: threading.ExceptHookArgs) -> None:
+    name = args.thread.name if args.thread is not None else "?"
+    LOG.critical("%s ended: %s", name, trace(args.exc_value) if args.exc_value is not None else args.exc_type.__name__)
 
 
 def _retry(running: Running) -> None:
@@ -222,14 +238,22 @@ def _retry(running: Running) -> None:
     for job in running.store.unfinished():
         if job.updated > stale:
             continue  # a worker has it in hand
-        try:
-            outcome = running.line.finish(job)
-        except (DlpError, OSError) as err:
-            why = err.say.to(running.gate.config.site.language) if isinstance(err, DlpError) else str(err.errno)
-            LOG.warning("job %s still waits: %s", job.id, why)
-        else:
-            if outcome is not None:
-                running.report(outcome)
+        _carry_on(running, job)
+
+
+def _carry_on(running: Running, job: Job) -> None:
+    """Carry one unfinished job on; what stops it now is said, and a bug sets it aside instead of stopping the gate."""
+    try:
+        outcome = running.line.finish(job)
+    except (DlpError, OSError) as err:
+        why = err.say.to(running.gate.config.site.language) if isinstance(err, DlpError) else str(err.errno)
+        LOG.warning("job %s still waits: %s", job.id, why)
+    except Exception as err:  # noqa: BLE001  a bug of ours: the same job would stop every start
+        LOG.error("job %s is set aside because of an internal fault: %s", job.id, trace(err))  # noqa: TRY400
+        running.line.fail(job, trace(err))
+    else:
+        if outcome is not None:
+            running.report(outcome)
 
 
 def _reload(running: Running, reread: Path | None) -> None:

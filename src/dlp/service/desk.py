@@ -35,8 +35,8 @@ class Desk:
         return cls(config, SqliteStore.open(Path(config.store.path), create=False))
 
     def held(self, state: State | None = None) -> tuple[Job, ...]:
-        """Return the jobs in `state`, newest first; None means what the vault holds: held and blocked."""
-        wanted = (state,) if state else (State.HELD, State.BLOCKED)
+        """Return the jobs in `state`, newest first; None means what waits in the vault: held, blocked, failed."""
+        wanted = (state,) if state else (State.HELD, State.BLOCKED, State.FAILED)
         return self.store.jobs(states=wanted)
 
     def show(self, prefix: str) -> Job:

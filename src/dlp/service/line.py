@@ -74,12 +74,28 @@ class Line:
             body={"source": found.source, "path": self._shown(found), "zh": say.zh, "en": say.en},
         )
 
-    def resume(self) -> list[Outcome]:
-        """Finish what a crash or a full disk left unfinished, oldest first."""
-        self.vault.drop_unfinished()
-        done = [self.finish(job) for job in self.store.unfinished()]
-        self._drop_leftovers()
-        return [outcome for outcome in done if outcome is not None]
+    def fail(self, job: Job, why: str) -> None:
+        """Set a job aside that a bug of ours stops: sealed for the reviewer, told to the operator, never released.
+
+        `why` is kind and code lines of the fault. A job that is being taken or released is left as it is.
+        """
+        if job.state not in (State.STORED, State.DECIDED):
+            return
+        note = Say(
+            "程序内部错误：文件已密封，未放行；请联系管理员",
+            "an internal fault: the file is sealed and was not released; call the administrator",
+        )
+        self.vault.close_to_public(job.id, None)
+        source = self.sources.get(job.item.source)
+        if source is not None:
+            seen = _seen(job, job.verdict or Verdict(action=Action.QUARANTINE))
+            try:
+                self._tell(job, source, seen, Action.QUARANTINE, note)
+            except msgspec.DecodeError:
+                self.store.note(actor=ACTOR, kind="receipt-failed", job=job.id, body={"why": "unreadable place"})
+        self.store.move(
+            job.id, expect=job.state, to=State.FAILED, actor=ACTOR, kind="failed", body={"why": why}, note=note
+        )
 
     def finish(self, job: Job) -> Outcome | None:
         """Carry one unfinished job on from its last committed state."""
@@ -260,7 +276,7 @@ class Line:
             why = err.say.en if isinstance(err, DlpError) else err.__class__.__name__
             self.store.note(actor=ACTOR, kind="receipt-failed", job=job.id, body={"why": why})
 
-    def _drop_leftovers(self) -> None:
+    def drop_leftovers(self) -> None:
         """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction."""
         limit = time.time() - self.config.vault.block_retention_days * 86_400
         sealed = self.vault.ids()
