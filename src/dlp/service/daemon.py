@@ -27,6 +27,7 @@ from dlp.store.sqlite import SqliteStore
 
 LOG = logging.getLogger("dlp")
 WAITING = 1_000  # found files that may wait; beyond it the watchers wait, and the files are safe where they are
+TIDY_SECONDS = 3_600.0  # between looks for evidence whose retention has ended
 RETRY_SECONDS = 15.0  # after a full disk or an unwritable release folder
 
 
@@ -159,6 +160,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         thread.start()
     ready()
     retry_at = time.monotonic() + RETRY_SECONDS
+    tidy_at = time.monotonic() + TIDY_SECONDS
     while not running.stop.wait(0.5):
         if hup.is_set():
             hup.clear()
@@ -169,6 +171,10 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if time.monotonic() >= retry_at:
             _retry(running)
             retry_at = time.monotonic() + RETRY_SECONDS
+        if time.monotonic() >= tidy_at:
+            running.line.drop_leftovers()
+            tidy_at = time.monotonic() + TIDY_SECONDS
+    tidy_at = time.monotonic() + TIDY_SECONDS
     for _ in workers:
         running.waiting.put(None)
     for thread in workers:
