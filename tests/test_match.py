@@ -8,15 +8,18 @@ import hmac
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlp import packs
+from dlp.context import NEAR_BONUS
 from dlp.errors import PackError
-from dlp.match import ACROSS_BREAK, NEAR_BONUS, SAME_TERM, Candidate, Matcher, as_document, test
+from dlp.match import ACROSS_BREAK, SAME_TERM, STRETCH, Candidate, Matcher, as_document, test
 from dlp.model import Document, Finding, GapKind, Level, Regime, Segment, Severity, Slice, Strip, Table, Zone
+from dlp.text import normalize
 
 test.__test__ = False  # type: ignore[attr-defined]  # a function of the product, not a test
 KEY = b"k" * 32
@@ -33,8 +36,11 @@ FORM = (
 
 def matcher(*rules: str, key: bytes = KEY, max_hits: int = 10_000) -> Matcher:
     """Return the scanner of one pack with these rules, called r0, r1 and so on."""
-    made = (f'[[rules]]\nid = "r{n}"\nname = "规则{n}"\ntype = "type{n}"\n{rule}\n' for n, rule in enumerate(rules))
-    return Matcher(packs.load({"p.toml": HEAD + "".join(made)}), key=key, max_hits=max_hits)
+    return Matcher(packs.load({"p.toml": HEAD + _rules(*rules)}), key=key, max_hits=max_hits)
+
+
+def _rules(*rules: str) -> str:
+    return "".join(f'[[rules]]\nid = "r{n}"\nname = "规则{n}"\ntype = "type{n}"\n{r}\n' for n, r in enumerate(rules))
 
 
 def doc(*texts: str, soft: bool = False) -> Document:
@@ -197,6 +203,59 @@ def test_one_term_is_reported_a_limited_number_of_times() -> None:
     """A word that stands everywhere does not flood the report."""
     findings, gaps = matcher(WORD).find(doc("薪酬结构。" * (SAME_TERM + 30)))
     assert (len(findings), gaps) == (SAME_TERM, ())
+
+
+def test_a_term_is_reported_once_in_each_later_stretch() -> None:
+    """Words spent early do not hide what stands together on a later page."""
+    text = "薪酬结构。" * SAME_TERM + "。" * (4 * STRETCH) + "薪酬结构和员工。" + "薪酬结构。" * 9
+    findings, _ = matcher(WORD).find(doc(text))
+    late = [f.masked for f in findings if f.offset > 2 * STRETCH]
+    assert late == ["薪酬结构", "员工"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["[0-9]{6}", "[A-Z]?[0-9]{4,6}", "[0-9]{3}(?:[ -]?[0-9]{3}){1,2}", "第[0-9]{1,40}号", "[一-龥]{2}[0-9]{2,4}[)）]?"],
+)
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(alphabet="0123456789AZ -号第密级)\n。", max_size=60))
+def test_hits_are_what_a_search_by_itself_finds(pattern: str, text: str) -> None:
+    """Where hyperscan says the span, it is the leftmost longest one with free edges; nothing is lost at either end."""
+    view = normalize(doc(text).segments).text
+    free = re.compile(f"(?<![0-9A-Za-z])(?:{pattern})(?![0-9A-Za-z])")
+    wanted, place = [], 0
+    while found := free.search(view, place):
+        start = found.start()
+        place = max(end for end in range(found.end(), len(view) + 1) if _is_free(pattern, view, start, end))
+        wanted.append((start, place - start))
+    scanner = _scanner_of(pattern)
+    assert [(f.offset, len(f.masked)) for f in scanner.find(doc(text))[0]] == wanted
+
+
+@cache
+def _scanner_of(pattern: str) -> Matcher:
+    return matcher(f'kind = "pattern"\npattern = \'{pattern}\'\nmask = "keep:99,0"')
+
+
+def _is_free(pattern: str, view: str, start: int, end: int) -> bool:
+    touched = end < len(view) and view[end].isascii() and view[end].isalnum()
+    return not touched and re.fullmatch(pattern, view[start:end]) is not None
+
+
+def test_a_compiled_scanner_is_taken_for_the_same_packs_only() -> None:
+    """What `dump` returned finds the same; another set of packs has another digest."""
+    first = matcher(SIX, WORD)
+    blob, asked = first.scanner.dump(), []
+
+    def kept(digest: bytes) -> bytes:
+        asked.append(digest)
+        return blob if digest == first.scanner.digest else b""
+
+    again = Matcher(packs.load({"p.toml": HEAD + _rules(SIX, WORD)}), key=KEY, compiled=kept)
+    assert not again.scanner.is_new
+    assert again.find(doc("机密 123456")) == first.find(doc("机密 123456"))
+    assert Matcher(packs.load({"p.toml": HEAD + _rules(SIX)}), key=KEY, compiled=kept).scanner.is_new
+    assert len(set(asked)) == 2
 
 
 def test_one_stretch_of_text_is_one_identifier() -> None:

@@ -17,6 +17,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable
+from operator import mul
 
 
 def _words(text: str) -> frozenset[str]:
@@ -45,6 +46,8 @@ _NUMERIC_COUNTRIES = (4, 894)
 _USCC = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+"""Twice a digit, its own digits added: Luhn."""
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 _VIN_VALUES = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (*range(1, 9), *range(1, 6), 7, 9, *range(2, 10)), strict=True))
 _TWID_LETTERS = "ABCDEFGHJKLMNPQRSTUVXYWZIO"
@@ -56,9 +59,14 @@ _PLACEHOLDERS = _words(
 )
 
 
+def _digits(text: str) -> list[int]:
+    """Return the values of ASCII digits."""
+    return [byte - 48 for byte in text.encode()]
+
+
 def _compact(raw: str) -> str:
     """Return the hit without separators, in capitals."""
-    return _SEPARATORS.sub("", raw).upper()
+    return raw if raw.isdigit() else _SEPARATORS.sub("", raw).upper()
 
 
 def _is_digits(text: str) -> bool:
@@ -80,7 +88,7 @@ def _mod_11_2(text: str) -> bool:
     """Check an 18-character number by ISO 7064 MOD 11-2."""
     if len(text) != 18 or not _is_digits(text[:17]):
         return False
-    total = sum(int(c) * w for c, w in zip(text, _RESIDENT_WEIGHTS, strict=False))
+    total = sum(map(mul, _digits(text[:17]), _RESIDENT_WEIGHTS))
     return text[17] == "10X98765432"[total % 11]
 
 
@@ -155,11 +163,8 @@ def luhn(raw: str) -> bool:
     text = _compact(raw)
     if not _is_digits(text) or len(set(text)) == 1:
         return False
-    total = 0
-    for place, digit in enumerate(reversed(text)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 * (value > 9)
-    return total % 10 == 0
+    values = _digits(text[::-1])
+    return (sum(values[0::2]) + sum(_DOUBLED[v] for v in values[1::2])) % 10 == 0
 
 
 def bank_card(raw: str) -> bool:
@@ -431,6 +436,8 @@ def mask(rule_mask: str, raw: str) -> str:
 
 
 def _keep(raw: str, first: int, last: int) -> str:
+    if raw.isalnum() and len(raw) > first + last:
+        return raw[:first] + "*" * (len(raw) - first - last) + raw[len(raw) - last :]
     places = [i for i, c in enumerate(raw) if c.isalnum()]
     hidden = places[first : len(places) - last] if len(places) > first + last else places
     shown = list(raw)

@@ -1,29 +1,27 @@
-"""One compiled scanner for all packs: candidates by hyperscan, each confirmed exactly, then judged and resolved.
+"""The scanner of all packs: candidates by hyperscan, each confirmed exactly, then judged and resolved.
 
-hyperscan reads the view once and reports ends; RE2 finds the exact hit around an end; edges, check digits, context and
-word borders decide. Both engines are automata, so no pattern of an administrator can hang the gate.
+The view is read once. Check digits, words nearby and word borders decide about a candidate; where two identifiers
+overlap the surer one stays. What comes out are findings, which never hold the hit itself.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
-import threading
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-import hyperscan
 import numpy as np
-import re2
-from numpy.typing import NDArray
+from msgspec.structs import replace
 
-from dlp import marks, packs, words
-from dlp.checks import CHECKS, mask
+from dlp import exact, marks, packs, words
+from dlp.checks import mask
 from dlp.classes import class_in
+from dlp.context import Context, scannable, words_of
 from dlp.errors import PackError, Problem
-from dlp.forms import Grid, grids, tables_in
+from dlp.exact import Exact
+from dlp.forms import grids, tables_in
 from dlp.marks import signs
 from dlp.marks.place import Ground
 from dlp.model import (
@@ -39,27 +37,21 @@ from dlp.model import (
     Slice,
     Table,
 )
-from dlp.packs import Edges, Pack, Rule, Term
+from dlp.packs import Pack, Rule
+from dlp.scan import Expression, Raw, Refused, Scanner
 from dlp.text import View, fold, normalize, slices
 
 CANDIDATES_PER_HIT = 100
 """Raw candidates that are collected for each finding that is allowed; beyond it the text is a flood."""
 SAME_TERM = 50
-"""Places of one term that are reported; its weight counts once, however often it stands there."""
-NEAR_BONUS = 0.08
+"""Places of one term that are all reported; after them one in each stretch of `STRETCH` characters."""
+STRETCH = 1_000
+"""Characters: half of what the score of a stretch of text is taken over, so that thinning never lowers it."""
 ACROSS_BREAK = 0.6
 """Confidence left to a term that only exists because a line was wrapped in its middle."""
 
-_EDGE: dict[Edges, tuple[str, frozenset[int]]] = {
-    "alnum": ("[^0-9A-Za-z]", frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
-    "digits": ("[^0-9]", frozenset(b"0123456789")),
-    "letters": ("[^A-Za-z]", frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
-    "none": ("", frozenset()),
-}
-_UTF8, _PREFILTER = hyperscan.HS_FLAG_UTF8, hyperscan.HS_FLAG_PREFILTER
-_WORDS = tuple(sorted(signs.SEEDS))
+_ANYWHERE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 _SEPARATORS = re.compile(r"[\s\-]")
-_JOINT = re.compile(rb"[ -]")
 
 
 class Candidate(Frozen, frozen=True, kw_only=True):
@@ -76,18 +68,25 @@ class Candidate(Frozen, frozen=True, kw_only=True):
 
 
 class _Known(NamedTuple):
-    """A rule made ready: compiled, with folded context words."""
+    """A rule made ready: compiled, with folded context words, and a finding of it but for its place."""
 
     pack: Pack
     rule: Rule
     full_id: str
-    pattern: re2._Regexp | None
-    tail: re2._Regexp | None
-    value: int
-    """Number of the group `value`; 0 is the whole hit."""
-    width: int
-    near: tuple[str, ...]
-    not_near: tuple[str, ...]
+    exact: Exact | None
+    context: tuple[tuple[str, ...], tuple[str, ...]]
+    finding: Finding
+
+
+class _Term(NamedTuple):
+    """A term made ready."""
+
+    known: _Known
+    folded: str
+    weight: float
+    judged: bool
+    """Whether its word borders are judged."""
+    finding: Finding
 
 
 class _Place(NamedTuple):
@@ -99,48 +98,60 @@ class _Place(NamedTuple):
     confidence: float
     why: tuple[str, ...]
     kept: bool
-    weight: float = 0.0
+    term: _Term | None = None
     words: tuple[str, ...] = ()
 
 
 class Matcher:
-    """The scanner of one set of packs. Thread-safe: each thread has its own scratch."""
+    """The scanner of one set of packs. Thread-safe."""
 
-    def __init__(self, loaded: Sequence[Pack], *, key: bytes, max_hits: int = 10_000) -> None:
+    def __init__(
+        self,
+        loaded: Sequence[Pack],
+        *,
+        key: bytes,
+        max_hits: int = 10_000,
+        compiled: Callable[[bytes], bytes] = lambda _digest: b"",
+    ) -> None:
+        """Make the packs ready; `compiled` gives what `Scanner.dump` returned for a digest, or nothing."""
         self.digest = packs.digest(loaded)
         self._key = key
         self._max_hits = max_hits
-        self._known = [_ready(pack, rule) for pack in loaded for rule in pack.rules]
-        self._terms: list[tuple[_Known, Term, str]] = []
-        self._patterns: list[_Known] = []
-        for known in self._known:
-            if known.rule.kind == "terms":
-                self._terms += [(known, term, fold(term.term)) for term in known.rule.all_terms()]
-            elif known.rule.kind == "pattern":
-                self._patterns.append(known)
-        self._database = _compile(self._terms, self._patterns)
-        self._local = threading.local()
+        self._known = [self._ready(pack, rule) for pack in loaded for rule in pack.rules]
+        self._terms = [term for known in self._known for term in self._terms_of(known)]
+        self._lengths = np.array([len(term.folded) for term in self._terms], dtype=np.int64)
+        self._patterns = [known for known in self._known if known.exact is not None]
+        self._context_words = frozenset(w for known in self._known for side in known.context for w in side)
+        near, self._foreign = scannable(sorted(self._context_words))
+        try:
+            self.scanner = Scanner(
+                [term.folded for term in self._terms],
+                [Expression(known.rule.pattern, known.rule.edges) for known in self._patterns],
+                sorted(signs.SEEDS.union(near)),
+                compiled,
+            )
+        except Refused as err:
+            raise _refusal(self._patterns[err.args[0]], err.args[1]) from err
 
     def find(self, document: Document) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
         """Return the findings of a document, in its order, and a gap when there were more than may be counted."""
         view = normalize(document.segments)
-        ends, present, flood = self._scan(view)
-        places = self._places(view, document, ends)
-        kept = [p for p in places if p.kept]
-        findings = [self._finding(view, p) for p in _resolve(kept)]
+        raw = self._scan(view)
+        kept = [p for p in self._places(view, raw, self._context(view, document, raw)) if p.kept]
+        findings = self._findings(view, _resolve(kept))
         findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
-        findings += self._marks(view, document, present)
+        findings += self._marks(view, document, raw)
         findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
         findings.sort(key=_order)
-        flood = flood or len(findings) > self._max_hits
+        flood = raw.flood or len(findings) > self._max_hits
         gaps = (Gap(kind=GapKind.HIT_CAP, detail=f"more than {self._max_hits} hits"),) if flood else ()
         return tuple(findings[: self._max_hits]), gaps
 
     def explain(self, document: Document) -> tuple[Candidate, ...]:
         """Return every candidate of a document: what was kept, what was dropped, and why."""
         view = normalize(document.segments)
-        ends, present, _ = self._scan(view)
-        places = self._places(view, document, ends)
+        raw = self._scan(view)
+        places = self._places(view, raw, self._context(view, document, raw), every=True)
         winners = {(p.start, p.end, p.known.full_id) for p in _resolve([p for p in places if p.kept])}
         told = []
         for place in places:
@@ -158,7 +169,7 @@ class Matcher:
                     words=place.words,
                 )
             )
-        for known, hit in self._mark_hits(view, document, present):
+        for known, hit in self._mark_hits(view, document, raw):
             told.append(
                 Candidate(
                     rule=known.full_id,
@@ -181,172 +192,145 @@ class Matcher:
         """Return `text` with every identifier in it masked: for file names and paths that are shown."""
         document = Document(media="text/plain", segments=(Segment(text=text),))
         view = normalize(document.segments)
-        places = self._places(view, document, self._scan(view)[0], names=True)
-        for place in sorted(_resolve([p for p in places if p.kept]), key=lambda p: -p.start):
+        raw = self._scan(view)
+        # a number in a file name stands alone: no word is asked for beside it
+        context = self._context(view, document, raw, names=True)
+        places = [p for p in self._pattern_places(view, raw, context) if p.kept]
+        for place in sorted(_resolve(places), key=lambda p: -p.start):
             for piece in slices(view, place.start, place.end):
                 text = text[: piece.start] + self._masked(view, place) + text[piece.end :]
         return text
 
-    def _places(
-        self, view: View, document: Document, ends: dict[int, list[int]], *, names: bool = False
-    ) -> list[_Place]:
-        """Return every judged candidate of terms and patterns.
+    def digest_of(self, kind: str, value: str) -> str:
+        """Return the digest that a finding of type `kind` has whose hit is `value`, however either is written."""
+        return self._digest(kind, fold(value))
 
-        With `names`, context is not asked for: a number in a file name stands alone.
-        """
-        if not ends:
-            return []
-        firsts = np.flatnonzero((np.frombuffer(view.utf8, np.uint8) & 0xC0) != 0x80)
-        headers = _Headers(document, view)
-        places: list[_Place] = []
-        for number in sorted(ends):
-            if number < len(self._terms):
-                if not names:
-                    places += self._term_places(view, number, np.searchsorted(firsts, ends[number]), headers)
-            else:
-                known = self._patterns[number - len(self._terms)]
-                places += self._pattern_places(view, known, ends[number], firsts, headers, names=names)
-        return places
+    def _digest(self, kind: str, raw: str) -> str:
+        plain = _SEPARATORS.sub("", raw).upper()
+        return hmac.digest(self._key, f"{kind}\0{plain}".encode(), "sha256").hex()
 
-    def _scan(self, view: View) -> tuple[dict[int, list[int]], frozenset[str], bool]:
-        """Return the byte ends of candidates by expression, the words of marks that occur, and if it is a flood."""
-        ends: dict[int, list[int]] = {}
-        count, most = 0, self._max_hits * CANDIDATES_PER_HIT
-
-        def note(number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-            nonlocal count
-            count += 1
-            ends.setdefault(number, []).append(end)
-            return count >= most
-
-        scratch = getattr(self._local, "scratch", None)
-        if scratch is None:
-            scratch = self._local.scratch = hyperscan.Scratch(self._database)
-        try:
-            self._database.scan(view.utf8, match_event_handler=note, scratch=scratch)
-        except hyperscan.ScanTerminated:
-            return self._without_words(ends)[0], signs.SEEDS, True
-        return *self._without_words(ends), False
-
-    def _without_words(self, ends: dict[int, list[int]]) -> tuple[dict[int, list[int]], frozenset[str]]:
-        """Take the expressions out that only ask whether a word of a mark occurs."""
-        first = len(self._terms) + len(self._patterns)
-        present = frozenset(_WORDS[number - first] for number in ends if number >= first)
-        return {number: found for number, found in ends.items() if number < first}, present
-
-    def _term_places(self, view: View, number: int, ends: NDArray[np.int64], headers: _Headers) -> Iterator[_Place]:
-        known, term, folded = self._terms[number]
-        judged = term.boundary == "straddle" or (not term.boundary and len(folded) < 4)
-        kept = 0
-        for end in ends.tolist():
-            start = end - len(folded)
-            border = words.judge(view.text, start, end) if judged else None
-            why: list[str] = ["term"]
-            confidence, keep = known.rule.confidence, True
-            if border is not None:
-                keep, confidence = border.kept, confidence * border.weight
-                why.append("border" if keep else f"border:{border.rival}")
-            if keep and int(view.index[end - 1]) - int(view.index[start]) >= end - start and _wrapped(view, start, end):
-                confidence *= ACROSS_BREAK
-                why.append("across-break")
-            keep, confidence = _weigh_context(
-                view, start, end, known, headers, confidence=confidence, why=why, keep=keep
-            )
-            around = border.words if border is not None else ()
-            yield _Place(start, end, known, confidence, tuple(why), keep, term.weight, around)
-            kept += keep
-            if kept >= SAME_TERM:
-                return
-
-    def _pattern_places(
-        self,
-        view: View,
-        known: _Known,
-        ends: list[int],
-        firsts: NDArray[np.int64],
-        headers: _Headers,
-        *,
-        names: bool,
-    ) -> Iterator[_Place]:
-        for low, high, passes in _confirm(view.utf8, known, ends):
-            start, end = bisect_left(firsts, low), bisect_left(firsts, high)
-            why: list[str] = ["pattern"]
-            check = known.rule.check
-            confidence = known.rule.confidence
-            if check:
-                why.append(f"check:{check}" if passes else f"fails check:{check}")
-            keep, confidence = _weigh_context(
-                view, start, end, known, headers, confidence=confidence, why=why, keep=passes, names=names
-            )
-            yield _Place(start, end, known, confidence, tuple(why), keep)
-
-    def _finding(self, view: View, place: _Place) -> Finding:
-        rule = place.known.rule
-        return self._made(
-            view,
-            place.start,
-            place.end,
-            place.known,
-            masked=self._masked(view, place),
-            confidence=round(place.confidence, 3),
-            weight=place.weight,
-            why=place.why,
-            level=rule.level,
-            regime=rule.regime,
-            severity=rule.severity,
+    def _ready(self, pack: Pack, rule: Rule) -> _Known:
+        full_id = pack.full_id(rule)
+        return _Known(
+            pack=pack,
+            rule=rule,
+            full_id=full_id,
+            exact=exact.ready(rule) if rule.kind == "pattern" else None,
+            context=words_of(rule),
+            finding=Finding(
+                rule=full_id,
+                pack=pack.id,
+                type=rule.type,
+                category=pack.category,
+                name=rule.name,
+                severity=rule.severity,
+                level=rule.level,
+                regime=rule.regime,
+                confidence=rule.confidence,
+                references=rule.references,
+            ),
         )
+
+    def _terms_of(self, known: _Known) -> Iterator[_Term]:
+        for term in known.rule.all_terms() if known.rule.kind == "terms" else ():
+            folded = fold(term.term)
+            judged = term.boundary == "straddle" or (not term.boundary and len(folded) < 4)
+            told: dict[str, Any] = {"masked": folded[:40], "digest": self._digest(known.rule.type, folded)}
+            finding = replace(known.finding, weight=term.weight, **told)
+            yield _Term(known, folded, term.weight, judged, finding)
+
+    def _scan(self, view: View) -> Raw:
+        return self.scanner.scan(view.utf8, self._max_hits * CANDIDATES_PER_HIT)
+
+    def _context(self, view: View, document: Document, raw: Raw, *, names: bool = False) -> Context:
+        # what a flood cut off may hold any word
+        present = self._context_words if raw.flood else raw.present | self._foreign
+        return Context(view, document, present, names=names)
+
+    def _places(self, view: View, raw: Raw, context: Context, *, every: bool = False) -> list[_Place]:
+        """Return judged candidates of terms and patterns; with `every`, also of rules that cannot hold here."""
+        return [*self._term_places(view, raw, context), *self._pattern_places(view, raw, context, every=every)]
+
+    def _term_places(self, view: View, raw: Raw, context: Context) -> Iterator[_Place]:
+        if not len(raw.terms):
+            return
+        ends = view.characters(raw.ends)
+        starts = ends - self._lengths[raw.terms]
+        torn = view.index[ends - 1] - view.index[starts] >= ends - starts  # something was left out in its middle
+        last, kept, told = -1, 0, -1
+        for number, start, end, is_torn in zip(
+            raw.terms.tolist(), starts.tolist(), ends.tolist(), torn.tolist(), strict=True
+        ):
+            if number != last:
+                last, kept, told = number, 0, -1
+            if kept >= SAME_TERM and start // STRETCH == told:
+                continue
+            place = _term_place(view, self._terms[number], start, end, context, is_torn=is_torn)
+            yield place
+            if place.kept:
+                kept, told = kept + 1, start // STRETCH
+
+    def _pattern_places(self, view: View, raw: Raw, context: Context, *, every: bool = False) -> Iterator[_Place]:
+        hits = [
+            (known, hit)
+            for number, known in enumerate(self._patterns)
+            if number in raw.spans and known.exact is not None
+            if every or not context.rules_out(known.rule, known.context)
+            for hit in exact.confirm(view.utf8, known.exact, raw.spans[number])
+        ]
+        bounds = view.characters(np.array([bound for _, hit in hits for bound in hit[:2]], dtype=np.int64)).tolist()
+        for (known, hit), start, end in zip(hits, bounds[0::2], bounds[1::2], strict=True):
+            yield _pattern_place(known, hit, start, end, context)
+
+    def _findings(self, view: View, places: Sequence[_Place]) -> list[Finding]:
+        """Return places as findings; there may be thousands, so what they have in common is worked out at once."""
+        if not places:
+            return []
+        firsts = view.index[np.array([p.start for p in places], dtype=np.int64)]
+        lasts = view.index[np.array([p.end for p in places], dtype=np.int64) - 1]
+        numbers = np.searchsorted(view.starts, firsts, side="right") - 1
+        whole = np.searchsorted(view.starts, lasts, side="right") - 1 == numbers
+        lows, highs = firsts - view.starts[numbers], lasts + 1 - view.starts[numbers]
+        found = []
+        for place, number, low, high, is_whole in zip(
+            places, numbers.tolist(), lows.tolist(), highs.tolist(), whole.tolist(), strict=True
+        ):
+            segment = view.segments[number]
+            base = place.term.finding if place.term is not None else self._named(view, place)
+            if not is_whole or segment.strip is not None:
+                base = _placed(view, base, slices(view, place.start, place.end))
+            else:
+                base = replace(base, slices=(Slice(number, low, high),), part=segment.part, zone=segment.zone)
+            found.append(replace(base, offset=place.start, confidence=round(place.confidence, 3), why=place.why))
+        return found
+
+    def _named(self, view: View, place: _Place) -> Finding:
+        """Return the finding of a pattern, masked, without its place."""
+        base, hit = place.known.finding, view.text[place.start : place.end]
+        return replace(base, masked=mask(place.known.rule.mask, hit), digest=self._digest(base.type, hit))
 
     def _masked(self, view: View, place: _Place) -> str:
         raw = view.text[place.start : place.end]
-        return raw[:40] if place.known.rule.kind == "terms" else mask(place.known.rule.mask, raw)
+        return raw[:40] if place.term is not None else mask(place.known.rule.mask, raw)
 
-    def _made(self, view: View, start: int, end: int, known: _Known, **fields: object) -> Finding:
-        pieces = slices(view, start, end)
-        lines = [(p, view.segments[p.segment]) for p in pieces]
-        boxes = tuple(s.strip.box(p.start, p.end) for p, s in lines if s.strip is not None)
-        first = lines[0][1]
-        raw = _SEPARATORS.sub("", view.text[start:end]).upper()
-        return Finding(
-            rule=known.full_id,
-            pack=known.pack.id,
-            type=known.rule.type,
-            category=known.pack.category,
-            name=known.rule.name,
-            slices=pieces,
-            boxes=boxes,
-            part=first.part,
-            page=first.strip.page if first.strip is not None else None,
-            offset=start,
-            zone=first.zone,
-            digest=self._digest(known.rule.type, raw),
-            references=known.rule.references,
-            **fields,  # type: ignore[arg-type]
-        )
-
-    def digest_of(self, kind: str, value: str) -> str:
-        """Return the digest that a finding of type `kind` has whose hit is `value`, however either is written."""
-        return self._digest(kind, _SEPARATORS.sub("", fold(value)).upper())
-
-    def _digest(self, kind: str, raw: str) -> str:
-        return hmac.new(self._key, f"{kind}\0{raw}".encode(), hashlib.sha256).hexdigest()
-
-    def _mark_hits(self, view: View, document: Document, present: frozenset[str]) -> Iterator[tuple[_Known, marks.Hit]]:
+    def _mark_hits(self, view: View, document: Document, raw: Raw) -> Iterator[tuple[_Known, marks.Hit]]:
         rules = [known for known in self._known if known.rule.kind == "mark"]
         if rules:
-            ground = Ground(view, document, present)
+            ground = Ground(view, document, signs.SEEDS if raw.flood else raw.present)
             for known in rules:
                 for hit in marks.find(view, known.rule, document, ground):
                     yield known, hit
 
-    def _marks(self, view: View, document: Document, present: frozenset[str]) -> list[Finding]:
-        found = [(known, hit) for known, hit in self._mark_hits(view, document, present) if hit.status != "mention"]
-        return [
-            self._made(
+    def _marks(self, view: View, document: Document, raw: Raw) -> Iterator[Finding]:
+        found = [(known, hit) for known, hit in self._mark_hits(view, document, raw) if hit.status != "mention"]
+        for known, hit in _no_marks_in_marks(found):
+            yield _placed(
                 view,
-                hit.start,
-                hit.end,
-                known,
+                known.finding,
+                slices(view, hit.start, hit.end),
+                offset=hit.start,
                 masked=view.text[hit.start : hit.end].strip()[:40],
+                digest=self._digest(known.rule.type, view.text[hit.start : hit.end]),
                 confidence=round(hit.confidence, 3),
                 why=(*(("suspect",) if hit.status == "SUSPECT" else ()), *hit.why),
                 level=hit.mark.level,
@@ -354,23 +338,19 @@ class Matcher:
                 severity=_gravity(hit.mark.regime),
                 mark=hit.mark,
             )
-            for known, hit in _no_marks_in_marks(found)
-        ]
 
     def _classes(self, view: View, known: _Known) -> Iterator[Finding]:
         place = class_in(view, known.rule)
         if place is not None:
-            rule = known.rule
-            yield self._made(
+            title = view.text[slice(*place)]
+            yield _placed(
                 view,
-                *place,
-                known,
-                masked=view.text[slice(*place)],
-                confidence=rule.confidence,
-                why=("title", f"articles:{rule.articles}"),
-                level=rule.level,
-                regime=rule.regime,
-                severity=rule.severity,
+                known.finding,
+                slices(view, *place),
+                offset=place[0],
+                masked=title,
+                digest=self._digest(known.rule.type, title),
+                why=("title", f"articles:{known.rule.articles}"),
             )
 
     def _forms(self, document: Document, known: _Known) -> Iterator[Finding]:
@@ -380,64 +360,81 @@ class Matcher:
                 continue
             heads = tuple(found.cells)
             first = document.segments[heads[0].segment]
-            shown = "、".join(found.words)[:60]
-            yield Finding(
-                rule=known.full_id,
-                pack=known.pack.id,
-                type=known.rule.type,
-                category=known.pack.category,
-                name=known.rule.name,
-                severity=known.rule.severity,
-                level=known.rule.level,
-                regime=known.rule.regime,
-                confidence=known.rule.confidence,
+            yield replace(
+                known.finding,
                 count=found.rows,
                 slices=heads,
                 part=first.part,
                 page=first.strip.page if first.strip is not None else None,
                 zone=first.zone,
-                masked=shown,
+                masked="、".join(found.words)[:60],
                 digest=self._digest(known.rule.type, f"{known.full_id}|{'|'.join(first.part)}|{heads[0]}"),
                 why=("table", f"columns:{len(heads)}", f"rows:{found.rows}"),
-                references=known.rule.references,
             )
 
 
-class _Headers:
-    """Knows the header of the column in which a place stands; built only when somebody asks."""
+def _term_place(view: View, term: _Term, start: int, end: int, context: Context, *, is_torn: bool) -> _Place:
+    """Judge one place of a term: its borders, a break in its middle, the words nearby."""
+    known = term.known
+    border = words.judge(view.text, start, end) if term.judged else None
+    around = border.words if border is not None else ()
+    confidence = known.rule.confidence
+    why = ["term"]
+    if border is not None:
+        confidence *= border.weight
+        why.append("border" if border.kept else f"border:{border.rival}")
+        if not border.kept:
+            return _Place(start, end, known, confidence, tuple(why), False, term, around)
+    if is_torn and _wrapped(view, start, end):
+        confidence *= ACROSS_BREAK
+        why.append("across-break")
+    keep = True
+    if known.context != _ANYWHERE:
+        keep, confidence = context.weigh(start, end, known.rule, known.context, confidence, why)
+    return _Place(start, end, known, confidence, tuple(why), keep, term, around)
 
-    def __init__(self, document: Document, view: View) -> None:
-        self._document = document
-        self._view = view
-        self._cells: dict[int, tuple[list[int], list[tuple[int, Grid, int]]]] | None = None
 
-    def above(self, start: int, end: int) -> str:
-        """Return the header text of the column that holds the view span; empty outside of tables."""
-        if not self._document.tables:
-            return ""
-        if self._cells is None:
-            self._cells = self._map()
-        for piece in slices(self._view, start, end)[:1]:
-            starts, cells = self._cells.get(piece.segment, ([], []))
-            number = bisect_right(starts, piece.start) - 1
-            if number >= 0 and piece.end <= cells[number][0]:
-                _, grid, column = cells[number]
-                return grid.header(column)
-        return ""
+def _pattern_place(known: _Known, hit: exact.Hit, start: int, end: int, context: Context) -> _Place:
+    """Judge one exact hit of a pattern: its check digits, the words nearby."""
+    why = ["pattern"]
+    confidence, keep = known.rule.confidence, hit.passes
+    if known.rule.check:
+        why.append(f"check:{known.rule.check}" if keep else f"fails check:{known.rule.check}")
+    if keep and known.context != _ANYWHERE:
+        keep, confidence = context.weigh(start, end, known.rule, known.context, confidence, why)
+    return _Place(start, end, known, confidence, tuple(why), keep)
 
-    def _map(self) -> dict[int, tuple[list[int], list[tuple[int, Grid, int]]]]:
-        """Return for each segment where its cells start, in order, and where each ends, its table and its column."""
-        found: dict[int, list[tuple[int, int, int, Grid, int]]] = {}
-        for order, grid in enumerate(grids(self._document)):
-            for row in grid.table.rows:
-                for column, cell in enumerate(row):
-                    if cell.start < cell.end:
-                        found.setdefault(cell.segment, []).append((cell.start, cell.end, order, grid, column))
-        ready = {}
-        for segment, cells in found.items():
-            cells.sort(key=lambda cell: cell[:3])
-            ready[segment] = ([cell[0] for cell in cells], [(cell[1], cell[3], cell[4]) for cell in cells])
-        return ready
+
+def _placed(view: View, base: Finding, pieces: tuple[Slice, ...], **told: Any) -> Finding:
+    """Return a finding at its place in the document."""
+    first = view.segments[pieces[0].segment]
+    lines = [(p, view.segments[p.segment].strip) for p in pieces] if first.strip is not None or len(pieces) > 1 else ()
+    return replace(
+        base,
+        slices=pieces,
+        boxes=tuple(strip.box(p.start, p.end) for p, strip in lines if strip is not None),
+        part=first.part,
+        page=first.strip.page if first.strip is not None else None,
+        zone=first.zone,
+        **told,
+    )
+
+
+def _refusal(known: _Known, reason: str) -> PackError:
+    return PackError(
+        Say(
+            f"规则 {known.full_id} 的正则过大或不支持", f"the pattern of {known.full_id} is too large or not supported"
+        ),
+        (
+            Problem(
+                file=known.pack.file,
+                line=None,
+                key=f"{known.full_id}.pattern",
+                say=Say(f"hyperscan 不接受：{reason}", f"hyperscan refuses it: {reason}"),
+                advice=Say("减小重复次数或拆成几条", "use smaller repeats or several rules"),
+            ),
+        ),
+    )
 
 
 def test(loaded: Sequence[Pack]) -> tuple[Problem, ...]:
@@ -473,224 +470,10 @@ def as_document(text: str) -> Document:
     return Document(media="text/plain", segments=(Segment(text=text),), tables=tables)
 
 
-def _ready(pack: Pack, rule: Rule) -> _Known:
-    pattern = packs.compile_pattern(rule.pattern) if rule.kind == "pattern" else None
-    groups = (
-        {str(name, "ascii") if isinstance(name, bytes) else name: n for name, n in pattern.groupindex.items()}
-        if pattern
-        else {}
-    )
-    return _Known(
-        pack=pack,
-        rule=rule,
-        full_id=pack.full_id(rule),
-        pattern=pattern,
-        value=groups.get("value", 0),
-        tail=packs.compile_pattern(rule.tail) if rule.tail else None,
-        width=4 * packs.width(rule.pattern) + 8 if rule.kind == "pattern" else 0,
-        near=tuple(fold(w) for w in rule.near.words) if rule.near else (),
-        not_near=tuple(fold(w) for w in rule.not_near.words) if rule.not_near else (),
-    )
-
-
-def _compile(terms: Sequence[tuple[_Known, Term, str]], patterns: Sequence[_Known]) -> hyperscan.Database:
-    """Return one database: terms as bytes, patterns with their edges; only ends are asked for."""
-    expressions = ["".join(f"\\x{b:02x}" for b in folded.encode()).encode() for _, _, folded in terms]
-    flags = [0] * len(terms)
-    for known in patterns:
-        outside = _EDGE[known.rule.edges][0]
-        core = _loosened(known.rule.pattern)
-        framed = f"(?:^|{outside})(?:{core})(?:{outside}|$)" if outside else f"(?:{core})"
-        expressions.append(framed.encode())
-        flags.append(_UTF8)
-    expressions += ["".join(f"\\x{b:02x}" for b in word.encode()).encode() for word in _WORDS]
-    flags += [hyperscan.HS_FLAG_SINGLEMATCH] * len(_WORDS)
-    try:
-        return _database(expressions, flags)
-    except hyperscan.HyperscanError:
-        # One of them is too much; which one is found by trying each, and a large one is taken as a prefilter.
-        first = len(terms)
-        flags[first : first + len(patterns)] = [
-            _flags(expressions[first + n], known) for n, known in enumerate(patterns)
-        ]
-        return _database(expressions, flags)
-
-
-def _database(expressions: list[bytes], flags: list[int]) -> hyperscan.Database:
-    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(flags), flags=flags)
-    return database
-
-
-_LONG_REPEAT = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|\{([0-9]+),([0-9]+)\}", re.DOTALL)
-_LONG = 16
-
-
-def _loosened(pattern: str) -> str:
-    """Return a pattern that matches at least as much and compiles much faster: long repeats without their upper end.
-
-    The scanner only says where a hit may end; `_confirm` looks at the place with the pattern as it was written.
-    """
-
-    def loosen(found: re.Match[str]) -> str:
-        return f"{{{found[1]},}}" if found[2] and int(found[2]) > _LONG else found[0]
-
-    return _LONG_REPEAT.sub(loosen, pattern)
-
-
-def _flags(expression: bytes, known: _Known) -> int:
-    """Return the flags under which hyperscan takes a pattern; a large one is taken as a prefilter."""
-    for flags in (_UTF8, _UTF8 | _PREFILTER):
-        try:
-            _database([expression], [flags])
-        except hyperscan.HyperscanError as err:
-            refused = err
-        else:
-            return flags
-    raise PackError(
-        Say(
-            f"规则 {known.full_id} 的正则过大或不支持", f"the pattern of {known.full_id} is too large or not supported"
-        ),
-        (
-            Problem(
-                file=known.pack.file,
-                line=None,
-                key=f"{known.full_id}.pattern",
-                say=Say(f"hyperscan 不接受：{refused}", f"hyperscan refuses it: {refused}"),
-                advice=Say("减小重复次数或拆成几条", "use smaller repeats or several rules"),
-            ),
-        ),
-    )
-
-
-def _confirm(utf8: bytes, known: _Known, ends: Sequence[int]) -> Iterator[tuple[int, int, bool]]:
-    """Give the exact byte spans of a pattern around candidate ends and whether each passes its check.
-
-    Edges are checked, spans that pass do not overlap. In `6222… 12 月` the longest hit takes the 12 with it: where that
-    one fails, shorter ones are tried, and later ones inside it, from blank to blank and from hyphen to hyphen.
-    """
-    pattern = known.pattern
-    if pattern is None:
-        return
-    check = CHECKS.get(known.rule.check)
-    done = 0
-    for low, high in _windows(utf8, known.width, ends):
-        place = told = max(low, done)
-        while place < high and (found := pattern.search(utf8, place, high)):
-            start, longest = found.span()
-            free = list(_free_ends(utf8, known, start, longest))
-            spans = ((end, *_value(utf8, known, start, end)) for end in free)
-            passing = (span for span in spans if check is None or check(utf8[span[1] : span[2]].decode()))
-            end, first, last = next(passing, (0, 0, 0))
-            if end:
-                place = told = done = _tail(utf8, known, end)
-                yield first, last if last < end else done, True
-                continue
-            if free and start >= told:
-                yield *_value(utf8, known, start, free[0]), False
-                told = free[0]
-            joint = _JOINT.search(utf8, start, free[0]) if free else None
-            place = _next_char(utf8, start) if not free else joint.end() if joint else free[0]
-
-
-def _tail(utf8: bytes, known: _Known, end: int) -> int:
-    """Return where a hit ends with all that belongs to it; what it takes is not looked at again."""
-    found = known.tail.match(utf8, end) if known.tail is not None else None
-    return found.end() if found else end
-
-
-def _value(utf8: bytes, known: _Known, start: int, end: int) -> tuple[int, int]:
-    """Return the span that counts: that of the group `value`, where the pattern has one."""
-    if known.pattern is None or not known.value:
-        return start, end
-    found = known.pattern.match(utf8, start, end)
-    low, high = found.span(known.value) if found else (-1, -1)
-    return (low, high) if low >= 0 else (start, end)
-
-
-def _free_ends(utf8: bytes, known: _Known, start: int, end: int) -> Iterator[int]:
-    """Give the ends of hits that begin at `start` with free edges, longest first; a shorter one ends at a joint."""
-    outside = _EDGE[known.rule.edges][1]
-    if known.pattern is None or (start and utf8[start - 1] in outside):
-        return
-    longest = end
-    while end > start:
-        free = end == len(utf8) or utf8[end] not in outside
-        if free and (end == longest or _JOINT.match(utf8, end)):
-            yield end
-        joint = max(utf8.rfind(b" ", start, end), utf8.rfind(b"-", start, end))
-        found = known.pattern.match(utf8, start, joint) if joint > start else None
-        end = found.end() if found else start
-
-
-def _windows(utf8: bytes, width: int, ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Merge the neighbourhoods of candidate ends; bounds are moved to whole characters."""
-    low = high = -1
-    for end in sorted(set(ends)):
-        begin, after = max(0, end - width), min(len(utf8), end + width)
-        if begin > high:
-            if high >= 0:
-                yield _whole(utf8, low), _whole(utf8, high)
-            low = begin
-        high = after
-    if high >= 0:
-        yield _whole(utf8, low), _whole(utf8, high)
-
-
-def _whole(utf8: bytes, place: int) -> int:
-    while 0 < place < len(utf8) and utf8[place] & 0xC0 == 0x80:
-        place -= 1
-    return place
-
-
-def _next_char(utf8: bytes, place: int) -> int:
-    place += 1
-    while place < len(utf8) and utf8[place] & 0xC0 == 0x80:
-        place += 1
-    return place
-
-
 def _wrapped(view: View, start: int, end: int) -> bool:
     """Tell whether an original line break lies inside a hit."""
     place = int(np.searchsorted(view.breaks, start, side="right"))
     return place < len(view.breaks) and int(view.breaks[place]) < end
-
-
-def _weigh_context(
-    view: View,
-    start: int,
-    end: int,
-    known: _Known,
-    headers: _Headers,
-    *,
-    confidence: float,
-    why: list[str],
-    keep: bool,
-    names: bool = False,
-) -> tuple[bool, float]:
-    """Return keep and confidence after the words near a hit were looked at; `why` grows by what was seen."""
-    rule = known.rule
-    if not keep:
-        return False, confidence
-    if rule.not_near is not None and (bad := _word_near(view, start, end, rule.not_near.distance, known.not_near)):
-        why.append(f"not_near:{bad}")
-        return False, confidence
-    if rule.near is not None:
-        word = _word_near(view, start, end, rule.near.distance, known.near)
-        if word is None and (head := headers.above(start, end)):
-            word = next((w for w in known.near if w.lower() in head), None)
-        if word is not None:
-            why.append(f"near:{word}")
-            return True, min(0.99, confidence + NEAR_BONUS)
-        if rule.near.required and not names:
-            why.append("no context word")
-            return False, confidence
-    return True, confidence
-
-
-def _word_near(view: View, start: int, end: int, distance: int, wanted: Sequence[str]) -> str | None:
-    around = (view.text[max(0, start - distance) : start] + "\0" + view.text[end : end + distance]).lower()
-    return next((word for word in wanted if word.lower() in around), None)
 
 
 def _resolve(places: Sequence[_Place]) -> list[_Place]:

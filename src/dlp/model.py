@@ -153,7 +153,7 @@ class Item(Frozen, frozen=True, kw_only=True):
     """Opaque to all but the source that wrote it; sealed, because a file name can hold a secret."""
 
 
-class Slice(msgspec.Struct, frozen=True, array_like=True):
+class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Characters `start` to `end` of segment number `segment` of a document."""
 
     segment: int
@@ -161,7 +161,7 @@ class Slice(msgspec.Struct, frozen=True, array_like=True):
     end: int
 
 
-class Box(msgspec.Struct, frozen=True, array_like=True):
+class Box(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A rectangle on a page: points, origin top left, pages from 1."""
 
     page: int
@@ -276,7 +276,7 @@ class Mark(Frozen, frozen=True, kw_only=True):
     issues: tuple[str, ...] = ()
 
 
-class Finding(Frozen, frozen=True, kw_only=True):
+class Finding(Frozen, frozen=True, kw_only=True, gc=False):
     """One thing found. The raw hit is not a field and must never become one."""
 
     rule: str

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import numpy as np
@@ -27,6 +27,7 @@ LONGEST_BLANK = 8
 
 _STAND_IN = "\ue000"  # for characters beyond the BMP, so that one code point stays one unit
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_ALL_HAN = re.compile("[\u4e00-\u9fff]+")
 _SPACE, _TAB, _NEWLINE, _HARD = 0x20, 0x09, 0x0A, 0xE001
 _KEPT = {0x3299}  # ㊙ is a mark of its own; NFKC would make it an ordinary 秘
 _DASHES = (*range(0x2010, 0x2014), 0x2212, 0xFE58, 0xFE63, 0xFF0D)
@@ -70,6 +71,14 @@ class View:
     """View offsets at which an original line or segment begins, ascending."""
     segments: tuple[Segment, ...]
 
+    def characters(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the view characters at byte offsets of `utf8`, each the beginning of one or the end of the text."""
+        if len(self.utf8) == len(self.text):
+            return places
+        # bytes that continue a character are 0x80 to 0xBF: as signed numbers, less than -64
+        firsts = np.flatnonzero(np.frombuffer(self.utf8, np.int8) >= -64)
+        return np.searchsorted(firsts, places)
+
 
 @cache
 def _fold_table() -> Units:
@@ -97,9 +106,9 @@ def _fold_table() -> Units:
 
 
 @cache
-def _removed_table() -> NDArray[np.bool_]:
-    table = np.zeros(65_536, dtype=np.bool_)
-    table[[c for c in _REMOVED if c != 0x85]] = True
+def _kept_table() -> NDArray[np.bool_]:
+    table = np.ones(65_536, dtype=np.bool_)
+    table[[c for c in _REMOVED if c != 0x85]] = False
     return table
 
 
@@ -112,6 +121,13 @@ def _han_table() -> NDArray[np.bool_]:
     table[0xF900:0xFB00] = True
     table[[0x3007, 0x2605, 0x2606, 0x3299]] = True
     return table
+
+
+@cache
+def _han_folds() -> dict[int, int]:
+    table = _fold_table()
+    changed = np.flatnonzero(table[0x4E00:0xA000] != np.arange(0x4E00, 0xA000)) + 0x4E00
+    return {int(code): int(table[code]) for code in changed}
 
 
 @cache
@@ -132,8 +148,11 @@ def traditional(text: str) -> str:
     return text.translate(_unfold_table())
 
 
+@lru_cache(maxsize=65_536)
 def fold(text: str) -> str:
     """Return `text` as it would stand in a view by itself; for terms and context words of packs."""
+    if _ALL_HAN.fullmatch(text):  # nothing to remove, and no array is worth its making for a word
+        return text.translate(_han_folds())
     return normalize((Segment(text=text),)).text
 
 
@@ -148,18 +167,22 @@ def normalize(segments: Sequence[Segment]) -> View:
         wide = _BEYOND.sub(_stand_in, joined).encode("utf-16-le", "surrogatepass")
     raw = np.frombuffer(wide, dtype=np.uint16)
     units = np.take(_fold_table(), raw)
-    newlines = np.flatnonzero(units == _NEWLINE).astype(np.int32) + 1
+    newlines = np.flatnonzero(units == _NEWLINE) + 1
     hard = starts[1:][[not s.soft for s in segments[1:]]] - 1 if len(segments) > 1 else np.zeros(0, np.int32)
     units[hard] = _HARD
-    index = np.flatnonzero(~np.take(_removed_table(), raw)).astype(np.int32)
-    units = units[index]
-    keep = _outside_gaps(units)
-    if keep is not None:
+    kept = np.take(_kept_table(), raw)
+    index = np.flatnonzero(kept).astype(np.int32) if not kept.all() else np.arange(len(raw), dtype=np.int32)
+    units = units[index] if len(index) < len(raw) else units
+    gaps = _gaps(units)
+    if len(gaps):
+        keep = np.ones(len(units), dtype=np.bool_)
+        keep[gaps] = False
         units, index = units[keep], index[keep]
     units[units == _HARD] = _NEWLINE
     text = units.tobytes().decode("utf-16-le")
-    lines = np.union1d(starts, newlines)
-    breaks = np.unique(np.searchsorted(index, lines)).astype(np.int32)
+    lines = np.sort(np.concatenate((starts, newlines)), kind="stable")
+    breaks = np.searchsorted(index, lines).astype(np.int32)
+    breaks = breaks[np.diff(breaks, prepend=-1) > 0]
     return View(text, text.encode(), index, starts, breaks[breaks < max(1, len(text))], segments)
 
 
@@ -201,22 +224,16 @@ def _stand_in(found: re.Match[str]) -> str:
     return folded if len(folded) == 1 and folded <= "\uffff" else _STAND_IN
 
 
-def _outside_gaps(units: Units) -> NDArray[np.bool_] | None:
-    """Return which units are kept: all but short runs of blanks and soft breaks between two Han characters."""
-    blank = (units == _SPACE) | (units == _NEWLINE)
-    if not blank.any():
-        return None
-    edge = np.flatnonzero(np.diff(np.concatenate(([False], blank, [False])).astype(np.int8)))
-    begins, ends = edge[0::2], edge[1::2]
-    inner = (begins > 0) & (ends < len(units)) & (ends - begins <= LONGEST_BLANK)
-    begins, ends = begins[inner], ends[inner]
+def _gaps(units: Units) -> NDArray[np.int64]:
+    """Return the places that are left out: short runs of blanks and soft breaks between two Han characters."""
+    blanks = np.flatnonzero((units == _SPACE) | (units == _NEWLINE))
+    if not len(blanks):
+        return blanks
+    fresh = np.flatnonzero(np.diff(blanks, prepend=-2) > 1)  # where in `blanks` each run begins
+    lengths = np.diff(fresh, append=len(blanks))
+    begins = blanks[fresh]
+    ends = begins + lengths
+    inner = (begins > 0) & (ends < len(units)) & (lengths <= LONGEST_BLANK)
     han = _han_table()
-    between = han[units[begins - 1]] & han[units[ends]]
-    begins, ends = begins[between], ends[between]
-    if not len(begins):
-        return None
-    step = np.zeros(len(units) + 1, dtype=np.int8)
-    step[begins] = 1
-    step[ends] -= 1
-    kept: NDArray[np.bool_] = np.cumsum(step[:-1]) == 0
-    return kept
+    inner[inner] = han[units[begins[inner] - 1]] & han[units[ends[inner]]]
+    return blanks[np.repeat(inner, lengths)]

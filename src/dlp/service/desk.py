@@ -7,11 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dlp import audit, match, pipeline
+from dlp import audit, pipeline
 from dlp.config import Config
 from dlp.errors import Denied, UsageError
 from dlp.model import Say, State
 from dlp.sandbox import Sandbox
+from dlp.service import compiled
 from dlp.service.gate import load_packs, redactable
 from dlp.service.keys import deployment_key
 from dlp.service.line import Line
@@ -106,7 +107,7 @@ class _reviewing:  # noqa: N801  used as a function
         key = deployment_key(Path(config.store.path).parent)
         loaded = load_packs(config)
         self._sandbox = Sandbox(level=config.sandbox.level, user=config.sandbox.user, limits=config.limits)
-        matcher = match.Matcher(loaded, key=key, max_hits=config.limits.hits)
+        matcher = compiled.matcher(config, loaded, key)
         kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded))
         return Line(
             config=config,

@@ -21,6 +21,7 @@ from dlp.config import Config, Packs
 from dlp.errors import NotFound, NotProven, PackError, UsageError
 from dlp.model import Certificate, Document, Finding, Gap, GapKind, Inspection, Item, Say, Segment, evolve
 from dlp.sandbox import Sandbox
+from dlp.service import compiled
 from dlp.service.keys import deployment_key, new_id
 from dlp.sources.names import shown
 
@@ -85,7 +86,7 @@ class Gate:
         self._key = key or _key_if_present(config)
         self._sandbox = Sandbox(level=config.sandbox.level, user=config.sandbox.user, limits=config.limits)
         self._started = False
-        self._matcher = match.Matcher(self.packs, key=self._key, max_hits=config.limits.hits)
+        self._matcher = compiled.matcher(config, self.packs, self._key)
 
     @classmethod
     def from_config(cls, path: str | os.PathLike[str] | None = None) -> Self:
@@ -103,7 +104,7 @@ class Gate:
     def reload(self, config: Config) -> None:
         """Take new packs, policy and limits; on any fault the old ones stay and the error is raised."""
         loaded = load_packs(config)
-        matcher = match.Matcher(loaded, key=self._key, max_hits=config.limits.hits)
+        matcher = compiled.matcher(config, loaded, self._key)
         self.config, self.packs, self._matcher = config, loaded, matcher
 
     def scan(self, path: str | os.PathLike[str], *, target: str = "") -> Inspection:

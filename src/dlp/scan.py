@@ -1,0 +1,216 @@
+"""One hyperscan database for everything that is looked for; it reads a text once and says where hits may be.
+
+Terms are bytes, found by their end. Patterns are framed by what may not touch them and found from their leftmost
+beginning to each of their ends. Words are only asked whether they occur. hyperscan is an automaton: its time is
+linear in the text whatever a pattern says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import NamedTuple
+
+import hyperscan
+import numpy as np
+from numpy.typing import NDArray
+
+_UTF8, _PREFILTER = hyperscan.HS_FLAG_UTF8, hyperscan.HS_FLAG_PREFILTER
+_SPANS, _ONCE, _ANY_CASE = hyperscan.HS_FLAG_SOM_LEFTMOST, hyperscan.HS_FLAG_SINGLEMATCH, hyperscan.HS_FLAG_CASELESS
+
+OUTSIDE: dict[str, tuple[str, frozenset[int]]] = {
+    "alnum": ("[^0-9A-Za-z]", frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
+    "digits": ("[^0-9]", frozenset(b"0123456789")),
+    "letters": ("[^A-Za-z]", frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
+    "none": ("", frozenset()),
+}
+"""What must stand on both sides of a hit, as a class, and the bytes that must not."""
+
+_LONG_REPEAT = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|\{([0-9]+),([0-9]+)\}", re.DOTALL)
+_LONG = 32
+
+
+class Expression(NamedTuple):
+    """A pattern as the database takes it."""
+
+    pattern: str
+    edges: str
+
+
+class Refused(Exception):  # noqa: N818  it never leaves the scanner
+    """hyperscan does not take pattern number `args[0]`; `args[1]` is its reason."""
+
+
+class Raw(NamedTuple):
+    """What one reading found, all offsets in bytes of the text."""
+
+    terms: NDArray[np.int64]
+    """Number of the term of each hit, ascending."""
+    ends: NDArray[np.int64]
+    """Where that hit ends; ascending for one term."""
+    spans: dict[int, list[tuple[int, int]]]
+    """Number of a pattern -> its hits, each with its end; begin is -1 where only RE2 can tell."""
+    present: frozenset[str]
+    """Words that occur."""
+    flood: bool
+    """There were more hits than may be counted; the rest was not read."""
+
+
+class Scanner:
+    """The compiled database. Thread-safe: each thread has its own scratch."""
+
+    def __init__(
+        self,
+        terms: Sequence[str],
+        patterns: Sequence[Expression],
+        words: Sequence[str],
+        compiled: Callable[[bytes], bytes] = lambda _digest: b"",
+    ) -> None:
+        """Compile, or take what `compiled` has for this digest: what `dump` returned for the very same sequences."""
+        self._terms, self._patterns, self._words = len(terms), len(patterns), tuple(words)
+        self._exact = [_loosened(p.pattern) == p.pattern for p in patterns]
+        self._framed = tuple(bool(OUTSIDE[p.edges][0]) for p in patterns)
+        self._local = threading.local()
+        built = [(_literal(term), 0) for term in terms]
+        flags = [_UTF8 | (_SPANS if exact else 0) for exact in self._exact]
+        built += zip(map(_framed, patterns), flags, strict=True)
+        built += [(re.escape(word).encode(), _ONCE | _UTF8 | _ANY_CASE) for word in words]
+        self.digest = _digest(built)
+        taken = self._take(compiled(self.digest))
+        self.is_new = taken is None
+        """Whether it was compiled just now."""
+        self._database = taken or self._compile(built)
+
+    def dump(self) -> bytes:
+        """Return the compiled database; it is valid for the same `digest` only."""
+        return bytes(self._exact) + bytes(hyperscan.dumpb(self._database))
+
+    def _take(self, compiled: bytes) -> hyperscan.Database | None:
+        if len(compiled) <= self._patterns:
+            return None
+        try:
+            database = hyperscan.loadb(compiled[self._patterns :], hyperscan.HS_MODE_BLOCK)
+        except hyperscan.HyperscanError:
+            return None  # it was made on another processor
+        self._exact = [bool(one) for one in compiled[: self._patterns]]
+        return database
+
+    def scan(self, utf8: bytes, most: int) -> Raw:
+        """Read a text; stop as a flood after `most` hits."""
+        numbers: list[int] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        note = _noter(numbers, starts, ends, most)
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = hyperscan.Scratch(self._database)
+        flood = False
+        try:
+            # A line break on both sides spares every pattern the question whether the text begins or ends here.
+            self._database.scan(b"\n" + utf8 + b"\n", match_event_handler=note, scratch=scratch)
+        except hyperscan.ScanTerminated:
+            flood = True
+        return self._sort(utf8, numbers, starts, ends, flood=flood)
+
+    def _sort(self, utf8: bytes, numbers: list[int], starts: list[int], ends: list[int], *, flood: bool) -> Raw:
+        which = np.array(numbers, dtype=np.int64)
+        order = np.argsort(which, kind="stable")
+        which, until = which[order], np.array(ends, dtype=np.int64)[order] - 1
+        first, second = np.searchsorted(which, (self._terms, self._terms + self._patterns))
+        spans: dict[int, list[tuple[int, int]]] = {}
+        rest = slice(first, second)
+        begins = np.array(starts, dtype=np.int64)[order[rest]] - 1
+        for number, start, end in zip(
+            (which[rest] - self._terms).tolist(), begins.tolist(), until[rest].tolist(), strict=True
+        ):
+            spans.setdefault(number, []).append(self._unframed(utf8, number, start, end))
+        base = self._terms + self._patterns
+        present = frozenset(self._words[n - base] for n in which[second:].tolist())
+        return Raw(which[:first], until[:first], spans, present, flood)
+
+    def _unframed(self, utf8: bytes, number: int, start: int, end: int) -> tuple[int, int]:
+        """Return the hit without the characters that frame it; both are whole characters of the text."""
+        if self._framed[number]:
+            end -= 1
+            while 0 < end < len(utf8) and utf8[end] & 0xC0 == 0x80:
+                end -= 1
+            start += 1
+            while 0 < start < len(utf8) and utf8[start] & 0xC0 == 0x80:
+                start += 1
+        return (start if self._exact[number] else -1), min(end, len(utf8))
+
+    def _compile(self, built: list[tuple[bytes, int]]) -> hyperscan.Database:
+        try:
+            return _database(built)
+        except hyperscan.HyperscanError:
+            # One of them is too much; which one is found by trying each, and a large one is taken as a prefilter.
+            for place in range(self._patterns):
+                number = self._terms + place
+                built[number] = (built[number][0], _flags(built[number], place))
+                self._exact[place] = bool(built[number][1] & _SPANS)
+            return _database(built)
+
+
+def _noter(
+    numbers: list[int], starts: list[int], ends: list[int], most: int
+) -> Callable[[int, int, int, int, object], bool]:
+    """Return what hyperscan calls for each hit; bound methods, because it is called a hundred thousand times."""
+    add_number, add_start, add_end = numbers.append, starts.append, ends.append
+
+    def note(number: int, start: int, end: int, _flags: int, _context: object) -> bool:
+        add_number(number)
+        add_start(start)
+        add_end(end)
+        return len(ends) >= most
+
+    return note
+
+
+def _literal(term: str) -> bytes:
+    return "".join(f"\\x{b:02x}" for b in term.encode()).encode()
+
+
+def _framed(expression: Expression) -> bytes:
+    outside, core = OUTSIDE[expression.edges][0], _loosened(expression.pattern)
+    return f"{outside}(?:{core}){outside}".encode() if outside else f"(?:{core})".encode()
+
+
+def _digest(built: Sequence[tuple[bytes, int]]) -> bytes:
+    whole = hashlib.sha256(version("hyperscan").encode())
+    for expression, flags in built:
+        whole.update(b"\0%d\0%b" % (flags, expression))
+    return whole.digest()
+
+
+def _database(built: Sequence[tuple[bytes, int]]) -> hyperscan.Database:
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    expressions, flags = [b[0] for b in built], [b[1] for b in built]
+    database.compile(expressions=expressions, ids=list(range(len(built))), elements=len(built), flags=flags)
+    return database
+
+
+def _loosened(pattern: str) -> str:
+    """Return a pattern that matches at least as much and compiles much faster: long repeats without their upper end.
+
+    The scanner then only says where a hit may end; `exact` looks at the place with the pattern as it was written.
+    """
+
+    def loosen(found: re.Match[str]) -> str:
+        return f"{{{found[1]},}}" if found[2] and int(found[2]) > _LONG else found[0]
+
+    return _LONG_REPEAT.sub(loosen, pattern)
+
+
+def _flags(built: tuple[bytes, int], place: int) -> int:
+    """Return the flags under which hyperscan takes a pattern: as asked, without its beginning, or as a prefilter."""
+    for flags in (built[1], built[1] & ~_SPANS, _UTF8 | _PREFILTER):
+        try:
+            _database([(built[0], flags)])
+        except hyperscan.HyperscanError as err:
+            refused = err
+        else:
+            return flags
+    raise Refused(place, str(refused))
