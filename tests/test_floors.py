@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "exact",
         "match",
         "mutate",
+        "persons",
         "policy",
         "plan",
     ),

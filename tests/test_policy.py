@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlp.model import Action, Finding, Gap, GapKind, Item, Level, Regime, Severity
+from dlp import persons
+from dlp.model import Action, Finding, Gap, GapKind, Item, Level, Regime, Severity, evolve
 from dlp.policy import DEFAULT, Clause, Policy, When, count, decide, score
 
 ITEM = Item(id="01J", source="folder:外发", path="a.docx", name="a.docx", owner="一号窗口")
@@ -156,3 +157,50 @@ def test_the_policy_digest_tells_two_policies_apart() -> None:
     """Same policy, same digest; one changed clause, another digest."""
     assert Policy().digest == Policy().digest
     assert Policy().digest != Policy(shadow=True).digest
+
+
+def people(kind: str, number: int, start: int = 0) -> list[Finding]:
+    """Identifiers of one type, each of another value."""
+    return [
+        finding(type=kind, category="identity", name=kind, severity=Severity.MEDIUM, digest=f"{kind}{n}")
+        for n in range(start, start + number)
+    ]
+
+
+def test_persons_are_counted_not_hits() -> None:
+    """Three numbers of each person are one person; two kinds of certificates are two people."""
+    assert persons.count([*people("cn_resident_id", 30), *people("cn_mobile", 30), *people("bank_card", 20)]) == 30
+    assert persons.count([*people("cn_resident_id", 30), *people("cn_passport", 5)]) == 35
+    assert persons.count(people("cn_mobile", 7) * 9) == 7
+    assert persons.count([evolve(one, exempt="本单位") for one in people("cn_mobile", 7)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "clause"),
+    [
+        ("cn_mobile", 49, "contacts"),
+        ("cn_mobile", 50, "personal-bulk"),
+        ("cn_mobile", 4_999, "personal-bulk"),
+        ("cn_mobile", 5_000, "personal-5000"),
+        ("medical_no", 499, "personal-bulk"),
+        ("medical_no", 500, "health-500"),
+        ("bank_card", 50, "property-50"),
+    ],
+)
+def test_the_bands_of_the_interpretation(kind: str, number: int, clause: str) -> None:
+    """50 for property, 500 for health, 5,000 for the rest; the reason says how many people (法释〔2017〕10号)."""
+    verdict = decide(ITEM, people(kind, number), (), DEFAULT, "sha256:0")
+    assert verdict.reasons[0].clause == clause
+    assert (f"约 {number} 人" in verdict.reasons[0].say.zh) == (number >= 50)
+
+
+def test_an_unmarked_secret_is_said_to_lack_its_mark() -> None:
+    """A payroll sheet without a mark is held, and a level is suggested; with a mark nothing is."""
+    sheet = finding(type="structure", category="personnel", name="工资表", level=Level.SECRET, count=9)
+    (reason,) = decide(ITEM, [sheet], (), DEFAULT, "sha256:0").reasons
+    assert "疑似应标未标" in reason.say.zh
+    assert "“秘密”（本单位密级，不是国家秘密）" in reason.say.zh
+    told = " ".join(r.say.zh for r in decide(ITEM, [sheet, mark()], (), DEFAULT, "sha256:0").reasons)
+    assert "疑似应标未标" not in told
+    plain = finding(type="structure", category="citizen", name="报名表", level=Level.SENSITIVE, count=9)
+    assert "应标未标" not in decide(ITEM, [plain], (), DEFAULT, "sha256:0").reasons[0].say.zh

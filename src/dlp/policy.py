@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from dlp import persons
 from dlp.model import (
     Action,
     Finding,
@@ -63,6 +64,8 @@ class When(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     severity_at_least: Severity | None = None
     confidence_at_least: float = 0.0
     count_at_least: int = 1
+    persons_at_least: int = 0
+    """People that the identifiers belong to, about: see `dlp.persons`."""
     score_at_least: float = 0.0
     gap: tuple[GapKind, ...] = ()
     not_class: tuple[str, ...] = ()
@@ -79,6 +82,8 @@ class Clause(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the operator reads before the evidence, in Chinese; English in `say_en`."""
     say_en: str = ""
     article: str = ""
+    suggests: bool = False
+    """Where the document bears no mark, say that it may want one, and which level the rules suggest."""
     shadow: bool = False
     """Decide and record, but do not act on this clause."""
 
@@ -102,6 +107,7 @@ class Exemption(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 STATE_ARTICLE = "《中华人民共和国保守国家秘密法》（2024-05-01）第三十一条第三项"
+BULK_ARTICLE = "法释〔2017〕10号第五条第一款"
 PERSONAL_ARTICLE = "《中华人民共和国个人信息保护法》（2021-11-01）第二十八条"
 
 HELD_CATEGORIES = (
@@ -149,14 +155,39 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
         when=When(type=("structure",)),
         say="发现敏感表格",
         say_en="A sensitive table or form was found",
+        suggests=True,
+    ),
+    Clause(
+        name="personal-5000",
+        action=Action.QUARANTINE,
+        when=When(category=("identity",), persons_at_least=5_000),
+        say="批量个人信息，达到 5,000 条档",
+        say_en="Personal data in bulk, the band of 5,000",
+        article=f"{BULK_ARTICLE}第五项",
+    ),
+    Clause(
+        name="health-500",
+        action=Action.QUARANTINE,
+        when=When(type=persons.HEALTH, persons_at_least=500),
+        say="批量健康生理信息，达到 500 条档",
+        say_en="Health data in bulk, the band of 500",
+        article=f"{BULK_ARTICLE}第四项",
+    ),
+    Clause(
+        name="property-50",
+        action=Action.QUARANTINE,
+        when=When(type=persons.PROPERTY, persons_at_least=50),
+        say="批量财产、行踪信息，达到 50 条档",
+        say_en="Data on property or whereabouts in bulk, the band of 50",
+        article=f"{BULK_ARTICLE}第三项",
     ),
     Clause(
         name="personal-bulk",
         action=Action.QUARANTINE,
-        when=When(category=("identity",), severity_at_least=Severity.MEDIUM, count_at_least=50),
-        say="批量个人信息（50 条以上）",
-        say_en="Personal data in bulk (50 or more)",
-        article="法释〔2017〕10号第五条",
+        when=When(category=("identity",), severity_at_least=Severity.MEDIUM, persons_at_least=50),
+        say="批量个人信息（50 人以上），须由保密员审核",
+        say_en="Personal data of 50 people or more; security staff must review it",
+        article=BULK_ARTICLE,
     ),
     Clause(
         name="personal",
@@ -173,6 +204,7 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
         say="内容涉及不公开的事项",
         say_en="The content is about matters that are not public",
         article="《中心保密工作制度》",
+        suggests=True,
     ),
     Clause(
         name="terms",
@@ -314,7 +346,8 @@ def _weigh(clause: Clause, findings: Sequence[Finding], gaps: Sequence[Gap]) -> 
     if not hits:
         return None
     chosen = [findings[i] for i in hits]
-    if count(chosen) < when.count_at_least:
+    people = persons.count(chosen) if when.persons_at_least else 0
+    if count(chosen) < when.count_at_least or people < when.persons_at_least:
         return None
     if when.score_at_least:
         best = max({f.category for f in chosen}, key=lambda c: score(f for f in chosen if f.category == c))
@@ -324,12 +357,28 @@ def _weigh(clause: Clause, findings: Sequence[Finding], gaps: Sequence[Gap]) -> 
             return None
     zh, en = summary(chosen)
     head = Say(clause.say or clause.name, clause.say_en or clause.name)
+    if people:
+        head = Say(f"{head.zh}，约 {people} 人", f"{head.en}, about {people} people")
+    tail = _suggestion(chosen, findings) if clause.suggests else Say("", "")
     return Reason(
         clause=clause.name,
-        say=Say(f"{head.zh}：{zh}", f"{head.en}: {en}"),
+        say=Say(f"{head.zh}：{zh}{tail.zh}", f"{head.en}: {en}{tail.en}"),
         article=clause.article or _articles(chosen),
         findings=tuple(hits),
         action=clause.action,
+    )
+
+
+def _suggestion(chosen: Sequence[Finding], findings: Sequence[Finding]) -> Say:
+    """Return what to say of a document that talks like a secret and bears no mark; the software never sets one."""
+    marked = any(f.type == "classification_mark" for f in findings)
+    level = max((f.level for f in chosen if f.level is not None), default=None)
+    if marked or level is None or level < Level.SECRET:
+        return Say("", "")
+    return Say(
+        f"。疑似应标未标：文件上没有密级标志，按内容建议“{level.value}”（本单位密级，不是国家秘密），请定密审核员确认",
+        f". It may lack its mark: the content suggests {level.value} (a level of this unit, no state secret); "
+        "a classification officer must confirm",
     )
 
 
