@@ -26,7 +26,7 @@ CARE = 0.8  # confidence from which a mark is a MARK and not a likely one; the d
 
 TYPES = {
     "ID_CARD": {"cn_resident_id", "cn_resident_id_15"},
-    "MOBILE": {"cn_mobile", "cn_landline"},
+    "MOBILE": {"cn_mobile", "cn_landline", "phone_e164"},
     "BANK_CARD": {"bank_card"},
     "EMAIL": {"email"},
     "PLATE": {"cn_plate"},

@@ -52,7 +52,7 @@ _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 _VIN_VALUES = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", (*range(1, 9), *range(1, 6), 7, 9, *range(2, 10)), strict=True))
 _TWID_LETTERS = "ABCDEFGHJKLMNPQRSTUVXYWZIO"
 _MOBILE = re.compile(r"1(?:3\d|4[5-9]|5[0-35-9]|6[2567]|619|7[0-35-8]|74[019]|8\d|9[0-35-9])\d*", re.ASCII)
-_LANDLINE = re.compile(r"(?:\+?86[ -]?)?\(?(010|02\d|0[3-9]\d{2})\)?[ \-—]?([2-8]\d{6,7})(?:[-转]\d{1,6})?", re.ASCII)
+_LANDLINE = re.compile(r"(?:\+?86[ -]?)?\(?(010|02\d|0[3-9]\d{2})\)?[ \-—]?([1-9]\d{6,7})(?:[-转]\d{1,6})?", re.ASCII)
 _PLACEHOLDERS = _words(
     "无 默认 空 略 见附件 请输入 保密 同上 自设 password passwd none null nil n/a na tbd todo example changeme "
     "yourpassword required optional string true false hidden empty undefined"
@@ -247,6 +247,12 @@ def landline(raw: str) -> bool:
     return len(number) == 8 if len(area) == 3 else len(number) in {7, 8}
 
 
+def phone_e164(raw: str) -> bool:
+    """Check an international number: a plus, a country other than China, 8 to 15 digits (ITU-T E.164)."""
+    digits = re.sub(r"\D", "", raw)
+    return 8 <= len(digits) <= 15 and not digits.startswith("86") and len(set(digits)) > 2
+
+
 def plate(raw: str) -> bool:
     """Check a number plate: after its province and letter at least one digit, and not a paper size such as A4."""
     text = re.sub(r"[·. ]", "", raw)
@@ -397,6 +403,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "plate": plate,
     "vin": vin,
     "mrz_td3": mrz_td3,
+    "phone_e164": phone_e164,
     "hkid": hkid,
     "twid": twid,
     "email": email,
