@@ -15,7 +15,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "located",
         "tables",
+        "digits",
         "text",
+        "wrapped",
         "checks",
         "words",
         "marks",

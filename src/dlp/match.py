@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from dlp import exact, marks, packs, words
+from dlp import exact, marks, packs, words, wrapped
 from dlp.checks import mask
 from dlp.classes import class_in
 from dlp.context import Context, scannable, words_of
@@ -51,6 +51,8 @@ ACROSS_BREAK = 0.6
 """Confidence left to a term that only exists because a line was wrapped in its middle."""
 
 _ANYWHERE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+_PROVEN = ("resident_id", "hmt_residence", "foreign_pr")
+"""Checks that a number formed by chance does not pass: region, birth date and check digit."""
 _SEPARATORS = re.compile(r"[\s\-]")
 
 
@@ -139,6 +141,7 @@ class Matcher:
         raw = self._scan(view)
         kept = [p for p in self._places(view, raw, self._context(view, document, raw)) if p.kept]
         findings = self._findings(view, _resolve(kept))
+        findings += self._cut_in_two(view, document)
         findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
         findings += self._marks(view, document, raw)
         findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
@@ -303,6 +306,22 @@ class Matcher:
                 base = replace(base, slices=(Slice(number, low, high),), part=segment.part, zone=segment.zone)
             found.append(replace(base, offset=place.start, confidence=round(place.confidence, 3), why=place.why))
         return found
+
+    def _cut_in_two(self, view: View, document: Document) -> Iterator[Finding]:
+        """Return the identifiers that a line break or a cell border lies in; only those that nothing else could be."""
+        again = wrapped.joined(view)
+        if again is None:
+            return
+        near, cuts = again
+        raw = self._scan(near)
+        places = self._pattern_places(near, raw, self._context(near, document, raw))
+        sure = [p for p in places if p.kept and (p.known.rule.check in _PROVEN or p.why[-1].startswith("near:"))]
+        inside = [
+            p for p in sure if cuts[min(bisect_left(cuts, p.start + 1), len(cuts) - 1)] in range(p.start + 1, p.end)
+        ]
+        for found in self._findings(near, _resolve(inside)):
+            offset = int(np.searchsorted(view.index, near.index[found.offset]))
+            yield replace(found, offset=offset, why=(*found.why, "cut-in-two"))
 
     def _named(self, view: View, place: _Place) -> Finding:
         """Return the finding of a pattern, masked, without its place."""

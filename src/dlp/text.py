@@ -17,6 +17,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+from dlp import digits
 from dlp.model import Segment, Slice
 
 Ints = NDArray[np.int32]
@@ -90,7 +91,7 @@ def _fold_table() -> Units:
         folded = unicodedata.normalize("NFKC", chr(code))
         if len(folded) == 1 and ord(folded) < 0x10000:
             table[code] = ord(folded)
-    for name in ("radicals.txt", "simplified.txt"):
+    for name in ("radicals.txt", "simplified.txt", "lookalikes.txt"):
         pairs = _pairs(name)
         for place in range(0, len(pairs), 2):
             table[ord(pairs[place])] = ord(pairs[place + 1])
@@ -173,11 +174,12 @@ def normalize(segments: Sequence[Segment]) -> View:
     kept = np.take(_kept_table(), raw)
     index = np.flatnonzero(kept).astype(np.int32) if not kept.all() else np.arange(len(raw), dtype=np.int32)
     units = units[index] if len(index) < len(raw) else units
-    gaps = _gaps(units)
-    if len(gaps):
-        keep = np.ones(len(units), dtype=np.bool_)
-        keep[gaps] = False
-        units, index = units[keep], index[keep]
+    for left_out in (_gaps, digits.unmask):  # Han digits may have had blanks between them
+        gaps = left_out(units)
+        if len(gaps):
+            keep = np.ones(len(units), dtype=np.bool_)
+            keep[gaps] = False
+            units, index = units[keep], index[keep]
     units[units == _HARD] = _NEWLINE
     text = units.tobytes().decode("utf-16-le")
     lines = np.sort(np.concatenate((starts, newlines)), kind="stable")
