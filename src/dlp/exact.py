@@ -84,6 +84,15 @@ def confirm(utf8: bytes, exact: Exact, spans: Sequence[tuple[int, int]]) -> Iter
                 yield hit
 
 
+def first(hits: Iterable[Hit], most: int) -> Iterator[Hit]:
+    """Give hits until `most` of them passed."""
+    for hit in hits:
+        yield hit
+        most -= hit.passes
+        if not most:
+            return
+
+
 def _places(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, list[int]]]:
     """Give each beginning with its ends, longest first, in the order of the text."""
     last, ends = -1, list[int]()

@@ -139,14 +139,18 @@ class Matcher:
         """Return the findings of a document, in its order, and a gap when there were more than may be counted."""
         view = normalize(document.segments)
         raw = self._scan(view)
-        kept = [p for p in self._places(view, raw, self._context(view, document, raw)) if p.kept]
-        findings = self._findings(view, _resolve(kept))
-        findings += self._cut_in_two(view, document)
+        context = self._context(view, document, raw)
+        hits = self._hits(view, raw, context)
+        flood = raw.flood or any(sum(hit.passes for hit in many) > self._max_hits for _, many in hits)
+        places = [*self._term_places(view, raw, context), *self._pattern_places(view, hits, context)]
+        findings = self._findings(view, _resolve([p for p in places if p.kept]))
+        if not flood:
+            findings += self._cut_in_two(view, document)
         findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
         findings += self._marks(view, document, raw)
         findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
         findings.sort(key=_order)
-        flood = raw.flood or len(findings) > self._max_hits
+        flood = flood or len(findings) > self._max_hits
         gaps = (Gap(kind=GapKind.HIT_CAP, detail=f"more than {self._max_hits} hits"),) if flood else ()
         return tuple(findings[: self._max_hits]), gaps
 
@@ -154,7 +158,9 @@ class Matcher:
         """Return every candidate of a document: what was kept, what was dropped, and why."""
         view = normalize(document.segments)
         raw = self._scan(view)
-        places = self._places(view, raw, self._context(view, document, raw), every=True)
+        context = self._context(view, document, raw)
+        hits = self._hits(view, raw, context, every=True)
+        places = [*self._term_places(view, raw, context), *self._pattern_places(view, hits, context)]
         winners = {(p.start, p.end, p.known.full_id) for p in _resolve([p for p in places if p.kept])}
         told = []
         for place in places:
@@ -198,7 +204,7 @@ class Matcher:
         raw = self._scan(view)
         # a number in a file name stands alone: no word is asked for beside it
         context = self._context(view, document, raw, names=True)
-        places = [p for p in self._pattern_places(view, raw, context) if p.kept]
+        places = [p for p in self._pattern_places(view, self._hits(view, raw, context), context) if p.kept]
         for place in sorted(_resolve(places), key=lambda p: -p.start):
             for piece in slices(view, place.start, place.end):
                 text = text[: piece.start] + self._masked(view, place) + text[piece.end :]
@@ -250,10 +256,6 @@ class Matcher:
         present = self._context_words if raw.flood else raw.present | self._foreign
         return Context(view, document, present, names=names)
 
-    def _places(self, view: View, raw: Raw, context: Context, *, every: bool = False) -> list[_Place]:
-        """Return judged candidates of terms and patterns; with `every`, also of rules that cannot hold here."""
-        return [*self._term_places(view, raw, context), *self._pattern_places(view, raw, context, every=every)]
-
     def _term_places(self, view: View, raw: Raw, context: Context) -> Iterator[_Place]:
         if not len(raw.terms):
             return
@@ -273,14 +275,25 @@ class Matcher:
             if place.kept:
                 kept, told = kept + 1, start // STRETCH
 
-    def _pattern_places(self, view: View, raw: Raw, context: Context, *, every: bool = False) -> Iterator[_Place]:
-        hits = [
-            (known, hit)
-            for number, known in enumerate(self._patterns)
-            if number in raw.spans and known.exact is not None
-            if every or not context.rules_out(known.rule, known.context)
-            for hit in exact.confirm(view.utf8, known.exact, raw.spans[number])
-        ]
+    def _hits(
+        self, view: View, raw: Raw, context: Context, *, every: bool = False
+    ) -> list[tuple[_Known, list[exact.Hit]]]:
+        """Return the exact hits of each pattern; with `every`, also of rules that cannot hold here.
+
+        One passing hit more than may be counted is looked for: it tells a flood.
+        """
+        found = []
+        for number, spans in sorted(raw.spans.items()):
+            known = self._patterns[number]
+            if known.exact is not None and (every or not context.rules_out(known.rule, known.context)):
+                hits = exact.confirm(view.utf8, known.exact, spans)
+                found.append((known, list(exact.first(hits, self._max_hits + 1))))
+        return found
+
+    def _pattern_places(
+        self, view: View, found: Sequence[tuple[_Known, list[exact.Hit]]], context: Context
+    ) -> Iterator[_Place]:
+        hits = [(known, hit) for known, many in found for hit in many]
         bounds = view.characters(np.array([bound for _, hit in hits for bound in hit[:2]], dtype=np.int64)).tolist()
         for (known, hit), start, end in zip(hits, bounds[0::2], bounds[1::2], strict=True):
             yield _pattern_place(known, hit, start, end, context)
@@ -314,7 +327,8 @@ class Matcher:
             return
         near, cuts = again
         raw = self._scan(near)
-        places = self._pattern_places(near, raw, self._context(near, document, raw))
+        context = self._context(near, document, raw)
+        places = self._pattern_places(near, self._hits(near, raw, context), context)
         sure = [p for p in places if p.kept and (p.known.rule.check in _PROVEN or p.why[-1].startswith("near:"))]
         inside = [
             p for p in sure if cuts[min(bisect_left(cuts, p.start + 1), len(cuts) - 1)] in range(p.start + 1, p.end)
