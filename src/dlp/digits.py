@@ -46,37 +46,39 @@ def _values() -> Units:
 def unmask(units: Units) -> NDArray[np.int64]:
     """Turn disguised digits in `units` into digits, in place; return the places of separators to be left out."""
     kinds = np.take(_kinds(), units)
-    _spell(units, kinds == _HAN_DIGIT, kinds == _HAN_DIGIT)
+    han = np.flatnonzero(kinds == _HAN_DIGIT)
+    for begin, end in _runs(han):
+        units[begin:end] = _values()[units[begin:end]]
     digits = kinds == _DIGIT
-    if not digits.any():
-        return np.zeros(0, dtype=np.int64)
     looks = kinds == _LOOKS
-    touching = looks[1:] & digits[:-1]
-    if touching.any():
-        _spell(units, looks | digits, looks, partly=digits)
+    if (looks[1:] & digits[:-1]).any():
+        _spell(units, digits, looks)
     return _spaces(digits, kinds == _SEPARATOR)
 
 
-def _spell(units: Units, run: Flags, what: Flags, partly: Flags | None = None) -> None:
-    """Write the units of `what` as digits where they lie in a long `run`, of which one in four is `partly`."""
-    edges = np.flatnonzero(np.diff(run.astype(np.int8), prepend=0, append=0))
-    begins, ends = edges[0::2], edges[1::2]
-    long = ends - begins >= SHORTEST
-    begins, ends = begins[long], ends[long]
-    if partly is not None and len(begins):
-        total = np.concatenate(([0], np.cumsum(partly)))
-        count = total[ends] - total[begins]
-        wanted = (4 * count >= ends - begins) & (count < ends - begins)
-        begins, ends = begins[wanted], ends[wanted]
-    table = _values()
-    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-        piece = units[begin:end]
-        piece[what[begin:end]] = table[piece[what[begin:end]]]
+def _runs(places: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return where runs of neighbouring places begin and end that are long enough for a number."""
+    if len(places) < SHORTEST:
+        return []
+    fresh = np.flatnonzero(np.diff(places, prepend=-2) != 1)
+    lengths = np.diff(fresh, append=len(places))
+    begins = places[fresh[lengths >= SHORTEST]]
+    ends = begins + lengths[lengths >= SHORTEST]
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))
+
+
+def _spell(units: Units, digits: Flags, looks: Flags) -> None:
+    """Write look-alike letters as digits where they lie in a long run of both, of which one in four is a digit."""
+    total = np.concatenate(([0], np.cumsum(digits)))
+    for begin, end in _runs(np.flatnonzero(digits | looks)):
+        count = int(total[end] - total[begin])
+        if count < end - begin <= 4 * count:
+            units[begin:end] = _values()[units[begin:end]]
 
 
 def _spaces(digits: Flags, separators: Flags) -> NDArray[np.int64]:
     """Return the separators of numbers written digit by digit: `1 3 8 0 0 …`, `1.1.0.1.…`."""
-    places = np.flatnonzero(separators[1:-1] & digits[:-2] & digits[2:]) + 1
+    places = np.flatnonzero(separators[1:-1] & digits[:-2] & digits[2:]) + 1  # between two digits
     if len(places) < SHORTEST - 1:
         return places[:0]
     padded = np.concatenate(([False, False], digits, [False, False]))
