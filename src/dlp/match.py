@@ -22,7 +22,7 @@ from dlp.context import Context, scannable, words_of
 from dlp.errors import PackError, Problem
 from dlp.exact import Exact
 from dlp.forms import grids, tables_in
-from dlp.marks import signs
+from dlp.marks import lint, signs
 from dlp.marks.place import Ground
 from dlp.model import (
     Document,
@@ -147,7 +147,7 @@ class Matcher:
         if not flood:
             findings += self._cut_in_two(view, document)
         findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
-        findings += self._marks(view, document, raw)
+        findings += lint.judge(view, list(self._marks(view, document, raw)))
         findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
         findings.sort(key=_order)
         flood = flood or len(findings) > self._max_hits

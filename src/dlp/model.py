@@ -274,6 +274,8 @@ class Mark(Frozen, frozen=True, kw_only=True):
     term: str | None = None
     """Normalized term: `10年`, `6个月`, `长期`, `启用前`, an ISO date, or None when the mark has none."""
     issues: tuple[str, ...] = ()
+    until: str = ""
+    """ISO date on which its term is over, counted from the day of issue; empty while that is not known."""
 
 
 class Finding(Frozen, frozen=True, kw_only=True, gc=False):

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from dlp import durable, plan
+from dlp.marks import lint
 from dlp.match import Matcher
 from dlp.model import (
     Action,
@@ -59,7 +60,8 @@ def inspect(item: Item, body: int | None, kit: Kit) -> Inspection:
         untrusted = kit.sandbox.extract(body, name=item.name, size=os.fstat(body).st_size)
     read = time.perf_counter()
     findings, match_gaps = kit.matcher.find(untrusted)
-    findings = exempt(findings, kit.policy.exemptions, kit.matcher.digest_of, datetime.now().astimezone().date())
+    today = datetime.now().astimezone().date()
+    findings = lint.dated(exempt(findings, kit.policy.exemptions, kit.matcher.digest_of, today), today)
     matched = time.perf_counter()
     gaps = untrusted.gaps + match_gaps
     verdict = decide(item, findings, gaps, kit.policy, kit.matcher.digest)

@@ -412,7 +412,9 @@ def summary(findings: Sequence[Finding]) -> tuple[str, str]:
     zh, en = [], []
     for name, group in list(groups.items())[:6]:
         first = group[0]
-        shown = f"（{first.masked}）" if first.masked else ""
+        issues = "，".join(dict.fromkeys(issue for f in group if f.mark is not None for issue in f.mark.issues))
+        inner = "；".join(word for word in (first.masked, issues) if word)
+        shown = f"（{inner}）" if inner else ""
         page = f"第{first.page}页" if first.page else ""
         rows = f"{first.count} 行" if first.type == "structure" else f"{len(group)} 处"
         zh.append(f"{page}{name} {rows}{shown}")

@@ -178,14 +178,16 @@ def _weigh_place(ground: Ground, sign: Sign, weight: _Weight, repeated: frozense
     if COPY_NUMBER.fullmatch(above) or URGENCY.fullmatch(below):
         weight.add(2, "copy-number")
     if segment is not None and segment.strip is not None:
-        _weigh_ink(segment.strip, weight)
+        _weigh_ink(segment.strip, weight, ground.body_size())
 
 
-def _weigh_ink(strip: Strip, weight: _Weight) -> None:
-    """Add what the typeface and the colour say: size 3 (16 pt) black face, or red."""
+def _weigh_ink(strip: Strip, weight: _Weight, body: float) -> None:
+    """Add what the typeface and the colour say: size 3 (16 pt) black face, larger than the body, or red."""
     face = strip.face.lower()
     if 14.5 <= strip.size <= 17.5 and any(name in face for name in ("hei", "黑", "bold")):
         weight.add(1, "face")
+    elif body and strip.size >= 1.25 * body:
+        weight.add(1, "large")
     if len(strip.colour) == 7:
         red, green, blue = (int(strip.colour[i : i + 2], 16) for i in (1, 3, 5))
         if red >= 150 and green <= 90 and blue <= 90:

@@ -75,6 +75,7 @@ class Ground:
         self._starts: list[int] = view.starts.tolist()
         self._openings: dict[tuple[str, ...], int] | None = None
         self._is_rules: bool | None = None
+        self._body_size: float | None = None
         self._cells: tuple[frozenset[int], frozenset[int]] | None = None
 
     def line(self, offset: int) -> tuple[int, int]:
@@ -161,6 +162,16 @@ class Ground:
         if self._is_rules is None:
             self._is_rules = signs.RULES_TITLE.search(self.text[:80]) is not None or self._has_articles()
         return self._is_rules
+
+    def body_size(self) -> float:
+        """Return the size in which most of the text is set, in points; 0 where the reader knows no sizes."""
+        if self._body_size is None:
+            sizes: dict[float, int] = {}
+            for segment in self.view.segments:
+                if segment.strip is not None and segment.strip.size:
+                    sizes[segment.strip.size] = sizes.get(segment.strip.size, 0) + len(segment.text)
+            self._body_size = max(sizes, key=lambda size: sizes[size], default=0.0)
+        return self._body_size
 
     def cells(self) -> bool:
         """Tell whether the reader found tables."""

@@ -60,7 +60,7 @@ def _level(ground: Ground, found: Match[str]) -> Sign | None:
     if end > high:
         # the word runs over a line break: a stamp set upright, or two lines of prose that only meet
         high = ground.line(end - 1)[1]
-        if start != low or end != high:
+        if (start != low or end != high) and not signs.STARRED.match(text, end, min(high, end + 6)):
             return None
     owner = signs.OWNED.search(text, max(low, start - 2), start)
     if owner and owner[0] not in {"国家", "军事", "个人"}:
