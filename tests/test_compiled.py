@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from dlp import config as configuration
+from dlp import words
 from dlp.config import Config
+from dlp.errors import PackError
 from dlp.model import evolve
 from dlp.service import compiled
 from dlp.service.gate import load_packs
@@ -49,3 +51,21 @@ def test_a_scan_without_a_deployment_leaves_no_trace(settings: Config) -> None:
     """Where no key was made, nothing is kept."""
     compiled.matcher(settings, load_packs(settings)[:2], secrets.token_bytes(32))
     assert not Path(settings.store.path).parent.exists()
+
+
+def test_a_word_list_of_the_site_is_read_with_the_packs(settings: Config, tmp_path: Path) -> None:
+    """Its words are in use after a load; every bad line is told with its number; a missing file is told."""
+    path = tmp_path / "words.txt"
+    path.write_text("星机 500\n", encoding="utf-8")
+    config = evolve(settings, packs=evolve(settings.packs, words=(path,)))
+    load_packs(config)
+    assert words.site_words() == (("星机", 500),)
+    path.write_text("星机 500\n一\n# 说明\n甲 乙\n", encoding="utf-8")
+    with pytest.raises(PackError) as caught:
+        load_packs(config)
+    assert [(p.file, p.line) for p in caught.value.problems] == [(str(path), 2), (str(path), 4)]
+    path.unlink()
+    with pytest.raises(PackError, match="cannot be read"):
+        load_packs(config)
+    load_packs(settings)
+    assert words.site_words() == ()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlp import packs
+from dlp import packs, words
 from dlp.context import NEAR_BONUS
 from dlp.errors import PackError
 from dlp.match import ACROSS_BREAK, SAME_TERM, STRETCH, Candidate, Matcher, as_document, test
@@ -490,3 +490,27 @@ def test_test_reports_every_example_that_does_not_come_out() -> None:
         ("p.toml", "p.r '12345'", "the example does not fire"),
         ("p.toml", "p.r '654321'", "the counterexample fires"),
     ]
+
+
+def test_a_container_decides_over_the_borders() -> None:
+    """In `inside` a term is meant though its borders say no; in `not_inside` it never is."""
+    rule = 'kind = "terms"\nterms = [{{term = "密级", {0} = ["密级配"]}}]'
+    assert hits(matcher(rule.format("not_inside")), "密级配沥青的密级") == ["密级"]
+    assert len(hits(matcher(rule.format("inside")), "密级配沥青的密级")) == 2
+    gone = dropped(matcher(rule.format("not_inside")), "密级配沥青")
+    assert [c.why for c in gone] == [("term", "not_inside:密级配")]
+    meant = matcher('kind = "terms"\nterms = [{term = "密切", inside = ["机密切"]}]')
+    assert hits(meant, "司机密切") == ["密切"]
+    with pytest.raises(PackError, match=r"r0\.terms"):
+        matcher('kind = "terms"\nterms = [{term = "密级", inside = ["绝密件"]}]')
+
+
+def test_words_of_the_site_are_part_of_the_digest() -> None:
+    """The same packs with other words of the site may judge otherwise, so their digest differs."""
+    plain = matcher(WORD).digest
+    words.use([("星机", 500)])
+    try:
+        assert matcher(WORD).digest != plain
+    finally:
+        words.use(())
+    assert matcher(WORD).digest == plain

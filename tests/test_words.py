@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,62 @@ def test_an_open_cache_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     tmp_path.chmod(0o777)
     words.use_cache_folder(str(tmp_path))
     assert words._CACHE == []
+
+
+@pytest.fixture(name="site")
+def _site() -> Iterator[None]:
+    """Whatever words a test adds are gone after it."""
+    yield
+    words.use(())
+
+
+@pytest.mark.parametrize(
+    ("text", "term", "rival"),
+    [
+        ("今年的知名单品销量大增", "名单", "知名"),
+        ("订立合同时", "合同", "同时"),
+        ("公布名单如下", "名单", None),
+        ("关于人事任免的通知", "人事", None),
+    ],
+)
+def test_a_border_that_was_nearly_lost_counts_half(text: str, term: str, rival: str | None) -> None:
+    """Where a crossing word comes within two of log-odds the hit is kept, weak, and the word is named."""
+    start = text.index(term)
+    border = words.judge(text, start, start + len(term))
+    assert border.kept
+    assert (border.rival, border.weight) == (rival, 1.0 if rival is None else 0.5)
+
+
+@pytest.mark.usefixtures("site")
+def test_words_of_the_site_move_borders_in_both_engines() -> None:
+    """A name that the dictionary lacks makes its neighbour's hit a straddle; both engines cut alike."""
+    text = "星机密锁厂的来函"
+    start = text.index("机密")
+    assert words.judge(text, start, start + 2).kept
+    words.use([("密锁厂", 5_000), ("星机", 5_000)])
+    assert not words.judge(text, start, start + 2).kept
+    assert words.cut(text) == words.reference(text) == ("星机", "密锁厂", "的", "来函")
+    words.use(())
+    assert words.judge(text, start, start + 2).kept
+
+
+@pytest.mark.usefixtures("site")
+def test_a_word_of_the_site_never_becomes_rarer() -> None:
+    """人民政府 with a frequency of 1 stays one word."""
+    words.use([("人民政府", 1), ("机密", 1)])
+    assert words.cut("人民政府的机密") == words.reference("人民政府的机密") == ("人民政府", "的", "机密")
+
+
+def test_the_lines_of_a_word_list() -> None:
+    """A word, a word and its frequency, comments; anything else is a bad line with its number."""
+    taken, bad = words.read(["星机", "密锁厂 500", "# 说明", "", "天河二号 # 项目", "一", "甲 乙", "星 机 3", "a b!"])
+    assert taken == [("星机", words.SITE_COUNT), ("密锁厂", 500), ("天河二号", words.SITE_COUNT)]
+    assert bad == [6, 7, 8, 9]
+
+
+def test_a_container_is_found_only_around_the_hit() -> None:
+    """The longer word must hold the whole hit at its place."""
+    text = "路面采用密级配沥青，密级为秘密"
+    assert words.covering(text, 4, 6, ("密级配",)) == "密级配"
+    assert words.covering(text, 10, 12, ("密级配",)) is None
+    assert words.covering(text, 4, 6, ()) is None

@@ -57,6 +57,8 @@ class Packs(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     folders: tuple[Path, ...] = ()
     disabled: tuple[str, ...] = ()
+    words: tuple[Path, ...] = ()
+    """Files of words of this site, one a line: they keep a term from being seen where two words meet."""
 
 
 class SandboxSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,7 +177,11 @@ def _anchored(config: Config, base: Path) -> Config:
     return evolve(  # type: ignore[no-any-return]
         config,
         folders=tuple(evolve(f, watch=at(f.watch), release=at(f.release)) for f in config.folders),
-        packs=evolve(config.packs, folders=tuple(at(p) for p in config.packs.folders)),
+        packs=evolve(
+            config.packs,
+            folders=tuple(at(p) for p in config.packs.folders),
+            words=tuple(at(p) for p in config.packs.words),
+        ),
         vault=evolve(
             config.vault,
             folder=at(config.vault.folder),
@@ -232,6 +238,8 @@ def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]
     for number, folder in enumerate(config.packs.folders or (shipped_packs(),)):
         key: located.Path = ("packs", "folders", number) if config.packs.folders else ("packs",)
         yield key, "规则包", "a pack folder", folder.resolve()
+    for number, path in enumerate(config.packs.words):
+        yield ("packs", "words", number), "词表", "a word list", path.resolve()
 
 
 def _inside(path: Path, root: Path) -> bool:
@@ -258,7 +266,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         "外发文件夹，可写多个 [[folders]]。watch: 放入处；release: 放行处；watcher: auto | inotify | poll",
         "Outgoing folders, as many as you like. A network share is polled by itself (auto).",
     ),
-    "packs": ("规则包文件夹，空表示随程序提供的规则包。None named: the shipped packs. disabled: pack ids",),
+    "packs": (
+        "规则包文件夹，空表示随程序提供的规则包。None named: the shipped packs. disabled: pack ids",
+        "words: 本单位词表文件，每行“词 [频率]”，防止两词相接处误命中。Word lists of the site: a word a line.",
+    ),
     "policy": (
         "shadow: 影子模式（只判定和记录，不拦截）。gaps: 未能读取时 quarantine | block（不可更宽松）",
         "shadow: decide and record only. gaps: what happens to what could not be read; nothing milder is accepted.",

@@ -88,6 +88,8 @@ class _Term(NamedTuple):
     weight: float
     judged: bool
     """Whether its word borders are judged."""
+    inside: tuple[str, ...]
+    not_inside: tuple[str, ...]
     finding: Finding
 
 
@@ -116,7 +118,7 @@ class Matcher:
         compiled: Callable[[bytes], bytes] = lambda _digest: b"",
     ) -> None:
         """Make the packs ready; `compiled` gives what `Scanner.dump` returned for a digest, or nothing."""
-        self.digest = packs.digest(loaded)
+        self.digest = packs.digest(loaded, words.site_words())
         self._key = key
         self._max_hits = max_hits
         self._known = [self._ready(pack, rule) for pack in loaded for rule in pack.rules]
@@ -246,7 +248,8 @@ class Matcher:
             judged = term.boundary == "straddle" or (not term.boundary and len(folded) < 4)
             told: dict[str, Any] = {"masked": folded[:40], "digest": self._digest(known.rule.type, folded)}
             finding = replace(known.finding, weight=term.weight, **told)
-            yield _Term(known, folded, term.weight, judged, finding)
+            inside, not_inside = (tuple(map(fold, longer)) for longer in (term.inside, term.not_inside))
+            yield _Term(known, folded, term.weight, judged, inside, not_inside, finding)
 
     def _scan(self, view: View) -> Raw:
         return self.scanner.scan(view.utf8, self._max_hits * CANDIDATES_PER_HIT)
@@ -409,13 +412,18 @@ class Matcher:
 def _term_place(view: View, term: _Term, start: int, end: int, context: Context, *, is_torn: bool) -> _Place:
     """Judge one place of a term: its borders, a break in its middle, the words nearby."""
     known = term.known
-    border = words.judge(view.text, start, end) if term.judged else None
-    around = border.words if border is not None else ()
     confidence = known.rule.confidence
     why = ["term"]
-    if border is not None:
+    around: tuple[str, ...] = ()
+    if term.not_inside and (longer := words.covering(view.text, start, end, term.not_inside)):
+        return _Place(start, end, known, confidence, ("term", f"not_inside:{longer}"), False, term)
+    if term.inside and (longer := words.covering(view.text, start, end, term.inside)):
+        why.append(f"inside:{longer}")
+    elif term.judged:
+        border = words.judge(view.text, start, end)
+        around = border.words
         confidence *= border.weight
-        why.append("border" if border.kept else f"border:{border.rival}")
+        why.append("border" if border.rival is None else f"{'weak' if border.kept else 'border'}:{border.rival}")
         if not border.kept:
             return _Place(start, end, known, confidence, tuple(why), False, term, around)
     if is_torn and _wrapped(view, start, end):

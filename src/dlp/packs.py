@@ -44,6 +44,10 @@ class Term(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weight: Annotated[float, Meta(gt=0, le=10)] = 5
     boundary: Literal["straddle", "none", ""] = ""
     """Empty: `straddle` for 2-3 characters, `none` from 4 on."""
+    inside: tuple[str, ...] = ()
+    """Longer words in which it is meant, whatever the borders say."""
+    not_inside: tuple[str, ...] = ()
+    """Longer words in which it is never meant: 密级配 is asphalt."""
 
 
 class Rule(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,9 +137,9 @@ class Pack(Frozen, frozen=True, kw_only=True):
         return f"{self.id}.{rule.id}"
 
 
-def digest(packs: Sequence[Pack]) -> str:
-    """Return `sha256:<hex>` over all packs, whatever their order."""
-    whole = "\n".join(sorted(pack.digest for pack in packs))
+def digest(packs: Sequence[Pack], words: Sequence[tuple[str, int]] = ()) -> str:
+    """Return `sha256:<hex>` over all packs, whatever their order, and the words of the site, which move borders."""
+    whole = "\n".join([*sorted(pack.digest for pack in packs), *(f"{word} {count}" for word, count in words)])
     return "sha256:" + hashlib.sha256(whole.encode()).hexdigest()
 
 
@@ -244,6 +248,10 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
             if len(fold(term.term).strip()) < 2:
                 advice = Say("单字到处都是，请写成词", "one character stands everywhere; write a word")
                 yield say("terms", f"词太短：{term.term}", f"the term is too short: {term.term}", advice, item=number)
+            for longer in (*term.inside, *term.not_inside):
+                if fold(term.term) not in fold(longer):
+                    zh, en = f"{longer} 里没有 {term.term}", f"{longer} does not hold {term.term}"
+                    yield say("terms", zh, en, item=number)
     if rule.kind == "mark":
         for family in sorted(set(rule.families) - marks.FAMILIES):
             known = ", ".join(sorted(marks.FAMILIES))

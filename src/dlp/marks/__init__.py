@@ -214,8 +214,8 @@ def _weigh_against(ground: Ground, sign: Sign, stand: Stand, weight: _Weight) ->
         weight.add(-8, "template")
     if sign.word and not (stand.alone or sign.starred or sign.labelled):
         border = words.judge(text, *sign.word)
-        if not border.kept:
-            weight.add(-8, f"straddles:{border.rival or ''}")
+        if border.rival is not None:  # a weak border is none for a mark
+            weight.add(-8, f"straddles:{border.rival}")
     if sign.family == "internal" and PUBLICATION.search(text, max(0, start - 200), end + 200):
         weight.add(-6, "publication")
     if weight.points >= LIKELY and ground.is_rules():

@@ -16,9 +16,9 @@ from typing import NamedTuple, Self
 import msgspec
 
 from dlp import config as configuration
-from dlp import durable, match, packs, pipeline, policy
+from dlp import durable, match, packs, pipeline, policy, words
 from dlp.config import Config, Packs
-from dlp.errors import NotFound, NotProven, PackError, UsageError
+from dlp.errors import NotFound, NotProven, PackError, Problem, UsageError
 from dlp.model import Certificate, Document, Finding, Gap, GapKind, Inspection, Item, Say, Segment, evolve
 from dlp.sandbox import Sandbox
 from dlp.service import compiled
@@ -28,6 +28,7 @@ from dlp.sources.names import shown
 
 def load_packs(config: Config) -> tuple[packs.Pack, ...]:
     """Return the packs that the configuration names, every fault of every file reported at once."""
+    _use_words(config)
     texts: dict[str, str] = {}
     for folder in config.packs.folders or (configuration.shipped_packs(),):
         if not Path(folder).is_dir():
@@ -39,6 +40,30 @@ def load_packs(config: Config) -> tuple[packs.Pack, ...]:
             texts[str(path)] = path.read_text(encoding="utf-8")
     loaded = packs.load(texts)
     return tuple(p for p in loaded if p.id not in config.packs.disabled)
+
+
+def _use_words(config: Config) -> None:
+    """Let the word borders know the words of the site; PackError names every line that is none."""
+    taken: list[tuple[str, int]] = []
+    problems: list[Problem] = []
+    for path in config.packs.words:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as err:
+            raise PackError(
+                Say(f"词表读不了：{path}", f"the word list cannot be read: {path}"),
+                hint=Say("检查配置 [packs] words，文件须为 UTF-8", "check [packs] words; the file must be UTF-8"),
+            ) from err
+        found, bad = words.read(lines)
+        taken += found
+        say = Say("应为“词”或“词 频率”", "must be a word, or a word and its frequency")
+        advice = Say("词为 2 至 32 个汉字、字母或数字", "a word has 2 to 32 Han characters, letters or digits")
+        problems += [Problem(file=str(path), line=n, key="words", say=say, advice=advice) for n in bad]
+    if problems:
+        raise PackError(
+            Say(f"词表有 {len(problems)} 行不合格", f"{len(problems)} bad lines in the word lists"), tuple(problems)
+        )
+    words.use(taken)
 
 
 class Change(NamedTuple):
