@@ -76,6 +76,7 @@ def test_a_disguised_number_is_found_where_it_stands(written: str) -> None:
         "hello world",
         "12 34 56 78 90 12 34 56",
         "零一二三四五六七八",
+        "91440300I922038216",
     ],
 )
 def test_short_runs_stay_as_they_are(text: str) -> None:

@@ -11,7 +11,7 @@ from dlp import match, packs
 from dlp.packs import Pack, Rule
 
 FOLDER = Path(__file__).resolve().parents[1] / "patterns"
-NAMES = ("contract", "finance", "identity", "marks", "personnel", "record", "secret")
+NAMES = ("contract", "finance", "identity", "marks", "personnel", "record", "restricted", "secret")
 
 
 @cache

@@ -1,7 +1,8 @@
-"""What kind of document is it? Told from its title and its articles, so that a regulation is not taken for a secret.
+"""What kind of document is it? Told from its title, the lines of its head and its articles.
 
-A regulation about budgets names every word of a budget. Its class is a finding like any other: it is shown, and a
-clause of the policy may say that words alone do not hold such a document back. Marks and identifiers always count.
+A regulation about budgets names every word of a budget: its class is a finding like any other, it is shown, and a
+clause of the policy may say that words alone do not hold such a document back. A paper of a ministry or the minutes of
+a party group are held because of what they are, marked or not. Marks and identifiers always count.
 """
 
 from __future__ import annotations
@@ -9,29 +10,43 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from dlp import packs
 from dlp.packs import Rule
-from dlp.text import View, fold
+from dlp.text import View, fold, top_lines
 
 HEAD = 300
 """Characters at the top in which a title is looked for; above it may stand a number, an issuer, a note of changes."""
+HEAD_LINES = 12
+"""Lines with text at the top of which one is that of a red head or a title."""
 _ARTICLE = re.compile("第 ?[一二三四五六七八九十百零〇0-9]{1,6} ?条")
 
 
 def class_in(view: View, rule: Rule) -> tuple[int, int] | None:
     """Return where the title of a document of this class stands (view offsets), or None when it is none.
 
-    The title holds one of the rule's words, and at least `articles` numbered articles follow.
+    A title holds one of the rule's words, or a line of the head is wholly what the rule's pattern says; and at least
+    `articles` numbered articles follow; and none of the words in `unless` occurs.
     """
+    found = _titled(view, rule) if rule.title else _headed(view, rule)
+    if found is None or any(word in view.text for word in _folded(rule.unless)):
+        return None
+    articles = sum(1 for _ in zip(_ARTICLE.finditer(view.text), range(rule.articles), strict=False))
+    return found if articles >= rule.articles else None
+
+
+def _titled(view: View, rule: Rule) -> tuple[int, int] | None:
     places = ((view.text.find(word, 0, HEAD), word) for word in _folded(rule.title))
-    found = min(((at, word) for at, word in places if at >= 0), default=None)
-    if found is None:
-        return None
-    if (
-        rule.articles
-        and sum(1 for _ in zip(_ARTICLE.finditer(view.text), range(rule.articles), strict=False)) < rule.articles
-    ):
-        return None
-    return found[0], found[0] + len(found[1])
+    at, word = min(((at, word) for at, word in places if at >= 0), default=(-1, ""))
+    return (at, at + len(word)) if word else None
+
+
+def _headed(view: View, rule: Rule) -> tuple[int, int] | None:
+    pattern = packs.compile_pattern(rule.pattern)
+    for line in top_lines(view, HEAD_LINES):
+        if len(line) <= packs.WIDEST and pattern.fullmatch(line.encode()):
+            at = view.text.index(line)
+            return at, at + len(line)
+    return None
 
 
 @lru_cache(maxsize=64)

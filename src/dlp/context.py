@@ -18,6 +18,11 @@ def words_of(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return _folded(rule.near), _folded(rule.not_near)
 
 
+def labels_of(rule: Rule) -> tuple[str, ...]:
+    """Return the labels of a form, folded and in lower case."""
+    return tuple(_lower(fold(word)) for group in rule.labels for word in group)
+
+
 def _folded(near: Near | None) -> tuple[str, ...]:
     return tuple(_lower(fold(word)) for word in near.words) if near else ()
 
@@ -59,6 +64,13 @@ class Context:
                 why.append("no context word")
                 return False, confidence
         return True, confidence
+
+    def has_labels(self, rule: Rule) -> bool:
+        """Tell whether enough labels of a form occur at all; true for every other rule."""
+        if rule.kind != "form":
+            return True
+        groups = sum(any(_lower(fold(word)) in self._present for word in group) for group in rule.labels)
+        return groups >= rule.at_least
 
     def rules_out(self, rule: Rule, words: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
         """Tell whether no hit of `rule` can be kept: a word it requires occurs nowhere, and no table has a header."""

@@ -1,7 +1,8 @@
-"""Tables seen as forms: which row is the header, which groups of column names it has, how many rows hold data."""
+"""Tables and forms: which row is a header, how many rows hold data; which labels stand together and are filled in."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,6 +13,10 @@ from dlp.text import fold
 
 HEADER_ROWS = 6
 """Rows at the top of a table that may be its header; above it stand titles, units and dates."""
+MOST_LABELS = 2_000
+"""Labels that are looked at in one document; a real form has dozens."""
+_VALUE = 40  # characters behind a label in which its value begins
+_CONTENT = re.compile(r"[^\W_]")  # blanks, lines and boxes to be filled in are none
 LONGEST_NAME = 16
 """Characters that a column name can have; longer cells are prose."""
 
@@ -108,3 +113,73 @@ def _filled(grid: Grid, row: tuple[Slice, ...], columns: list[int]) -> bool:
 def _name(text: str) -> str:
     short = text.strip()
     return fold(short).replace(" ", "").replace("\n", "") if len(short) <= LONGEST_NAME else ""
+
+
+class _Label(NamedTuple):
+    """One label of a form: characters before it in the document, its group, whether a value follows, its place."""
+
+    offset: int
+    group: int
+    filled: bool
+    cell: Slice
+
+
+def form_in(document: Document, rule: Rule) -> Form | None:
+    """Return the labels that make a form of `rule`: enough groups close together, enough of them filled in."""
+    labels = _labels(document, rule)
+    first = 0
+    for last in range(len(labels)):
+        while labels[last].offset - labels[first].offset > rule.within:
+            first += 1
+        together = labels[first : last + 1]
+        groups = {label.group: label for label in reversed(together)}
+        filled = {label.group for label in together if label.filled}
+        if len(groups) >= rule.at_least and groups.keys() >= set(rule.require) and len(filled) >= rule.filled:
+            cells = tuple(label.cell for label in sorted(groups.values()))
+            words = tuple(_name(document.segments[c.segment].text[c.start : c.end]) for c in cells)
+            return Form(cells, words, len(filled))
+    return None
+
+
+def _labels(document: Document, rule: Rule) -> list[_Label]:
+    """Return the labels of a rule in the order of the document; a form in a book would be found at its first place."""
+    pattern = _label_pattern(rule.labels)
+    found: list[_Label] = []
+    offset = 0
+    for number, segment in enumerate(document.segments):
+        for hit in pattern.finditer(segment.text):
+            group = int((hit.lastgroup or "g0")[1:])
+            cell = Slice(number, *hit.span(hit.lastgroup or 0))
+            found.append(_Label(offset + hit.start(), group, _has_value(document, number, hit.end(), pattern), cell))
+            if len(found) >= MOST_LABELS:
+                return found
+        offset += len(segment.text) + 1
+    return found
+
+
+def _has_value(document: Document, number: int, end: int, pattern: re.Pattern[str]) -> bool:
+    """Tell whether something stands behind a label: on its line, or in the line or cell that follows it."""
+    text = document.segments[number].text
+    rest, _, below = text[end : end + 2 * _VALUE].partition("\n")
+    if not rest.strip():
+        more = document.segments[number + 1].text if number + 1 < len(document.segments) else ""
+        rest = below if below.strip() or end + 2 * _VALUE < len(text) else more[:_VALUE]
+    following = pattern.search(rest)
+    return _CONTENT.search(rest[: following.start()] if following else rest) is not None
+
+
+@lru_cache(maxsize=64)
+def _label_pattern(labels: tuple[tuple[str, ...], ...]) -> re.Pattern[str]:
+    """Return what finds the labels of a form: at the beginning of a line or a cell, before a colon, a gap or an end."""
+    groups = (
+        f"(?P<g{n}>{'|'.join(_spaced(word) for word in sorted(names, key=len, reverse=True))})"
+        for n, names in enumerate(labels)
+    )
+    ahead = r"(?:^|(?<=[\s|:：;；,，、(（]))"
+    behind = r"(?:[(（][^()（）\n]{0,12}[)）])?[ \u3000]{0,4}(?:[:：|\t]|(?=\s)|$)"
+    return re.compile(f"{ahead}(?:{'|'.join(groups)}){behind}", re.MULTILINE)
+
+
+def _spaced(word: str) -> str:
+    """Return a label as it is set: `主 持 人` is 主持人."""
+    return r"[ \u3000]{0,4}".join(re.escape(char) for char in word)

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from dlp import exact, marks, packs, words, wrapped
 from dlp.checks import mask
 from dlp.classes import class_in
-from dlp.context import Context, scannable, words_of
+from dlp.context import Context, labels_of, scannable, words_of
 from dlp.errors import PackError, Problem
 from dlp.exact import Exact
-from dlp.forms import grids, tables_in
+from dlp.forms import form_in, grids, tables_in
 from dlp.marks import lint, signs
 from dlp.marks.place import Ground
 from dlp.model import (
@@ -126,6 +126,7 @@ class Matcher:
         self._lengths = np.array([len(term.folded) for term in self._terms], dtype=np.int64)
         self._patterns = [known for known in self._known if known.exact is not None]
         self._context_words = frozenset(w for known in self._known for side in known.context for w in side)
+        self._context_words |= frozenset(w for known in self._known for w in labels_of(known.rule))
         near, self._foreign = scannable(sorted(self._context_words))
         try:
             self.scanner = Scanner(
@@ -148,7 +149,7 @@ class Matcher:
         findings = self._findings(view, _resolve([p for p in places if p.kept]))
         if not flood:
             findings += self._cut_in_two(view, document)
-        findings += [f for known in self._known if known.rule.kind == "table" for f in self._forms(document, known)]
+        findings += [f for known in self._known for f in self._forms(document, known, context)]
         findings += lint.judge(view, list(self._marks(view, document, raw)))
         findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
         findings.sort(key=_order)
@@ -193,9 +194,8 @@ class Matcher:
                 )
             )
         for known in self._known:
-            if known.rule.kind == "table":
-                told += [_as_candidate(f) for f in self._forms(document, known)]
-            elif known.rule.kind == "class":
+            told += [_as_candidate(f) for f in self._forms(document, known, context)]
+            if known.rule.kind == "class":
                 told += [_as_candidate(f) for f in self._classes(view, known)]
         return tuple(sorted(told, key=_place_of))
 
@@ -389,9 +389,12 @@ class Matcher:
                 why=("title", f"articles:{known.rule.articles}"),
             )
 
-    def _forms(self, document: Document, known: _Known) -> Iterator[Finding]:
-        for grid in grids(document):
-            found = tables_in(grid, known.rule)
+    def _forms(self, document: Document, known: _Known, context: Context) -> Iterator[Finding]:
+        if not context.has_labels(known.rule):
+            return
+        made = [form_in(document, known.rule)] if known.rule.kind == "form" else []
+        made += [tables_in(grid, known.rule) for grid in grids(document)] if known.rule.kind == "table" else []
+        for found in made:
             if found is None:
                 continue
             heads = tuple(found.cells)
@@ -405,7 +408,7 @@ class Matcher:
                 zone=first.zone,
                 masked="、".join(found.words)[:60],
                 digest=self._digest(known.rule.type, f"{known.full_id}|{'|'.join(first.part)}|{heads[0]}"),
-                why=("table", f"columns:{len(heads)}", f"rows:{found.rows}"),
+                why=(known.rule.kind, f"columns:{len(heads)}", f"rows:{found.rows}"),
             )
 
 

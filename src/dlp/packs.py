@@ -21,7 +21,7 @@ from dlp.errors import PackError, Problem
 from dlp.model import Frozen, Level, Reference, Regime, Say, Severity
 from dlp.text import fold
 
-Kind = Literal["pattern", "terms", "mark", "table", "class"]
+Kind = Literal["pattern", "terms", "mark", "table", "form", "class"]
 Edges = Literal["alnum", "digits", "letters", "none"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 _MASKS = "keep:1,1 / digits / email / whole"
@@ -76,10 +76,18 @@ class Rule(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at_least: Annotated[int, Meta(ge=2)] = 3
     rows: Annotated[int, Meta(ge=1)] = 5
     require: tuple[int, ...] = ()
+    labels: tuple[tuple[str, ...], ...] = ()
+    """Labels of a form, each group one thing under several names: 甲方, 发包人."""
+    within: Annotated[int, Meta(ge=20, le=20_000)] = 1_500
+    """Characters in which the labels of a form stand together."""
+    filled: Annotated[int, Meta(ge=0)] = 2
+    """Labels that have a value; a blank form is nobody's."""
     title: tuple[str, ...] = ()
     """Words of which one stands at the top of a document of this class."""
     articles: Annotated[int, Meta(ge=0, le=200)] = 0
     """Numbered articles that a document of this class has at least."""
+    unless: tuple[str, ...] = ()
+    """Words that a document of this class does not hold: 此件公开发布."""
     examples: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
@@ -230,7 +238,7 @@ def _faults(file: _File, name: str, where: dict[located.Path, int]) -> Iterator[
 def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
     if not is_mask(rule.mask):
         yield say("mask", f"没有掩码 {rule.mask}", f"no mask {rule.mask}", Say(_MASKS, _MASKS))
-    if rule.kind == "pattern":
+    if rule.kind == "pattern" or (rule.kind == "class" and rule.pattern):
         for key, written in (("pattern", rule.pattern), ("tail", rule.tail)):
             try:
                 empty = compile_pattern(written).fullmatch(b"") is not None
@@ -256,14 +264,12 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
         for family in sorted(set(rule.families) - marks.FAMILIES):
             known = ", ".join(sorted(marks.FAMILIES))
             yield say("families", f"没有标志家族 {family}", f"no mark family {family}", Say(known, known))
-    if rule.kind == "class" and not rule.title:
+    if rule.kind == "class" and not (rule.title or rule.pattern):
         yield say("title", "没有标题用语", "there are no words of a title")
-    if rule.kind == "table" and (
-        len(rule.columns) < rule.at_least or any(r >= len(rule.columns) for r in rule.require)
-    ):
-        yield say(
-            "columns", "列数少于 at_least，或 require 超出", "fewer columns than at_least, or require beyond them"
-        )
+    for kind, key, groups in (("table", "columns", rule.columns), ("form", "labels", rule.labels)):
+        if rule.kind == kind and (len(groups) < rule.at_least or any(not 0 <= r < len(groups) for r in rule.require)):
+            zh = f"{key} 的组数少于 at_least，或 require 超出"
+            yield say(key, zh, f"fewer groups of {key} than at_least, or require beyond them")
 
 
 def _advice(pack: Pack, rule: Rule) -> Iterator[Problem]:

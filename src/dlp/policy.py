@@ -150,6 +150,14 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
         say_en="Passwords, keys or tokens were found",
     ),
     Clause(
+        name="restricted",
+        action=Action.QUARANTINE,
+        when=When(type=("document_class",), category=("restricted",)),
+        say="此类文件没有密级标志也须先审批",
+        say_en="Papers of this kind need approval even without a mark",
+        suggests=True,
+    ),
+    Clause(
         name="tables",
         action=Action.QUARANTINE,
         when=When(type=("structure",)),

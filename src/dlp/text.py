@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
+from itertools import islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,6 +206,24 @@ def slices(view: View, start: int, end: int) -> tuple[Slice, ...]:
             found.append(Slice(number, low, high))
         number += 1
     return tuple(found)
+
+
+def top_lines(view: View, most: int) -> list[str]:
+    """Return the first `most` original lines that hold text, stripped.
+
+    The view has no breaks between Han characters; where lines began is known beside it.
+    """
+    return _stripped(view, [*view.breaks[: 4 * most + 1].tolist(), len(view.text)], most)
+
+
+def end_lines(view: View, most: int) -> list[str]:
+    """Return the last `most` original lines that hold text, stripped, last first."""
+    return _stripped(view, [len(view.text), *view.breaks[-4 * most :][::-1].tolist()], most)
+
+
+def _stripped(view: View, bounds: list[int], most: int) -> list[str]:
+    found = (view.text[min(pair) : max(pair)].strip() for pair in pairwise(bounds))
+    return list(islice((text for text in found if text), most))
 
 
 def line(view: View, offset: int) -> tuple[int, int]:

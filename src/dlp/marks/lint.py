@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
 
 from dlp.marks.signs import COPY_NUMBER
 from dlp.marks.term import LONGEST_YEARS
 from dlp.model import Finding, Level, Mark, Regime, Say, evolve
-from dlp.text import View
+from dlp.text import View, end_lines, top_lines
 
 EXPIRED = "期满待确认"
 NO_COPY_NUMBER = "份号缺失"
@@ -41,7 +40,7 @@ _HAN_DIGITS = {c: i for i, c in enumerate("〇一二三四五六七八九")} | {
 def issued(view: View) -> date | None:
     """Return the day on which the document was issued, as it says itself: by label, by its own line, by 印发."""
     # the last one counts: above it others are cited
-    ending = [line for line in _lines(view, backwards=True) if len(line) <= 60]
+    ending = [line for line in end_lines(view, MOST_LINES) if len(line) <= 60]
     for pattern, whole in ((_LABELLED, False), (_ALONE, True), (_PRINTED, False)):
         for line in ending:
             found = pattern.fullmatch(line) if whole else pattern.search(line)
@@ -142,21 +141,10 @@ def _stands_for_all(found: Finding) -> bool:
 
 def _lacks_copy_number(view: View) -> bool:
     """Tell whether this is an official paper (it has its number on a line) without a copy number in its head."""
-    head = _lines(view)
+    head = top_lines(view, MOST_LINES)
     if not any(_NUMBER.fullmatch(line) for line in head):
         return False
     return not any(COPY_NUMBER.match(line) for line in head[:HEAD_LINES])
-
-
-def _lines(view: View, *, backwards: bool = False) -> list[str]:
-    """Return the first (or last, last first) original lines with text, stripped; a bounded number of them.
-
-    The view has no breaks between Han characters; where lines began is known beside it.
-    """
-    breaks = [*view.breaks.tolist(), len(view.text)]
-    bounds = breaks[-MOST_LINES:] if backwards else breaks[:MOST_LINES]
-    lines = [view.text[low:high].strip() for low, high in pairwise(bounds)]
-    return [line for line in (reversed(lines) if backwards else lines) if line]
 
 
 def _day(found: re.Match[str]) -> date | None:
