@@ -5,12 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+import numpy as np
+
 from dlp.forms import Grid, grids
 from dlp.model import Document
 from dlp.packs import Near, Rule
+from dlp.scan import as_label
 from dlp.text import View, fold, slices
 
 NEAR_BONUS = 0.08
+SHORT_LINE, LONGEST_LABEL = 24, 8
+"""Characters of a line that may be one label with its value, and of a label."""
+MOST_SHORT_LINES = 50_000
 
 
 def words_of(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -33,10 +39,12 @@ class Context:
     def __init__(self, view: View, document: Document, present: frozenset[str], *, names: bool = False) -> None:
         """`present` holds every context word that occurs. With `names`, no word is required to stand near."""
         self._view = view
-        self._document = document
+        self.document = document
         self._present = present
         self._names = names
         self._text: str | None = None
+        self._beginnings: frozenset[str] | None = None
+        self._grids: tuple[Grid, ...] | None = None
         self._here: dict[int, tuple[str, ...]] = {}
         self._cells: dict[int, tuple[list[int], list[tuple[int, Grid, int]]]] | None = None
 
@@ -66,15 +74,32 @@ class Context:
         return True, confidence
 
     def has_labels(self, rule: Rule) -> bool:
-        """Tell whether enough labels of a form occur at all; true for every other rule."""
+        """Tell whether enough labels of a form stand before a colon, or begin a short line or a cell."""
         if rule.kind != "form":
             return True
-        groups = sum(any(_lower(fold(word)) in self._present for word in group) for group in rule.labels)
-        return groups >= rule.at_least
+        groups = ({_lower(fold(word)) for word in group} for group in rule.labels)
+        return sum(any(as_label(w) in self._present or w in self._names_of_lines() for w in g) for g in groups) >= (
+            rule.at_least
+        )
+
+    def _names_of_lines(self) -> frozenset[str]:
+        """Return what short lines and cells begin with, in lower case; the lines of prose are long."""
+        if self._beginnings is None:
+            breaks = np.append(self._view.breaks, len(self._view.text))
+            short = np.flatnonzero(np.diff(breaks) <= SHORT_LINE)[:MOST_SHORT_LINES]
+            begins = [_lower(self._view.text[begin : begin + LONGEST_LABEL]) for begin in breaks[short].tolist()]
+            self._beginnings = frozenset(line[:size] for line in begins for size in range(2, len(line) + 1))
+        return self._beginnings
+
+    def grids(self) -> tuple[Grid, ...]:
+        """Return the tables of the document, read once for all rules."""
+        if self._grids is None:
+            self._grids = tuple(grids(self.document))
+        return self._grids
 
     def rules_out(self, rule: Rule, words: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
         """Tell whether no hit of `rule` can be kept: a word it requires occurs nowhere, and no table has a header."""
-        required = rule.near is not None and rule.near.required and not self._names and not self._document.tables
+        required = rule.near is not None and rule.near.required and not self._names and not self.document.tables
         return required and self._present.isdisjoint(words[0])
 
     def _near(self, start: int, end: int, distance: int, wanted: tuple[str, ...]) -> str:
@@ -90,7 +115,7 @@ class Context:
         return next((word for word in here if word in before or word in after), "")
 
     def _above(self, start: int, end: int, wanted: tuple[str, ...]) -> str:
-        head = self.header(start, end) if self._document.tables else ""
+        head = self.header(start, end) if self.document.tables else ""
         return next((word for word in wanted if word in head), "") if head else ""
 
     def header(self, start: int, end: int) -> str:
@@ -108,7 +133,7 @@ class Context:
     def _map(self) -> dict[int, tuple[list[int], list[tuple[int, Grid, int]]]]:
         """Return for each segment where its cells start, in order, and where each ends, its table and its column."""
         found: dict[int, list[tuple[int, int, int, Grid, int]]] = {}
-        for order, grid in enumerate(grids(self._document)):
+        for order, grid in enumerate(self.grids()):
             for row in grid.table.rows:
                 for column, cell in enumerate(row):
                     if cell.start < cell.end:

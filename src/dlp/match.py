@@ -21,7 +21,7 @@ from dlp.classes import class_in
 from dlp.context import Context, labels_of, scannable, words_of
 from dlp.errors import PackError, Problem
 from dlp.exact import Exact
-from dlp.forms import form_in, grids, tables_in
+from dlp.forms import form_in, tables_in
 from dlp.marks import lint, signs
 from dlp.marks.place import Ground
 from dlp.model import (
@@ -40,6 +40,7 @@ from dlp.model import (
 from dlp.packs import Pack, Rule
 from dlp.scan import Expression, Raw, Refused, Scanner
 from dlp.text import View, fold, normalize, slices
+from dlp.zones import Zones
 
 CANDIDATES_PER_HIT = 100
 """Raw candidates that are collected for each finding that is allowed; beyond it the text is a flood."""
@@ -47,6 +48,8 @@ SAME_TERM = 50
 """Places of one term that are all reported; after them one in each stretch of `STRETCH` characters."""
 STRETCH = 1_000
 """Characters: half of what the score of a stretch of text is taken over, so that thinning never lowers it."""
+IN_CONTEXT = 1.3
+"""How much more a term counts beside a word of its field (scale of the domain fact sheet)."""
 ACROSS_BREAK = 0.6
 """Confidence left to a term that only exists because a line was wrapped in its middle."""
 
@@ -104,6 +107,8 @@ class _Place(NamedTuple):
     kept: bool
     term: _Term | None = None
     words: tuple[str, ...] = ()
+    factor: float = 1.0
+    """How much more than its weight a term counts here."""
 
 
 class Matcher:
@@ -126,13 +131,14 @@ class Matcher:
         self._lengths = np.array([len(term.folded) for term in self._terms], dtype=np.int64)
         self._patterns = [known for known in self._known if known.exact is not None]
         self._context_words = frozenset(w for known in self._known for side in known.context for w in side)
-        self._context_words |= frozenset(w for known in self._known for w in labels_of(known.rule))
+        labels = sorted({label for known in self._known for label in labels_of(known.rule)})
         near, self._foreign = scannable(sorted(self._context_words))
         try:
             self.scanner = Scanner(
                 [term.folded for term in self._terms],
                 [Expression(known.rule.pattern, known.rule.edges) for known in self._patterns],
                 sorted(signs.SEEDS.union(near)),
+                labels,
                 compiled,
             )
         except Refused as err:
@@ -256,7 +262,7 @@ class Matcher:
 
     def _context(self, view: View, document: Document, raw: Raw, *, names: bool = False) -> Context:
         # what a flood cut off may hold any word
-        present = self._context_words if raw.flood else raw.present | self._foreign
+        present = raw.present | (self._context_words if raw.flood else self._foreign)
         return Context(view, document, present, names=names)
 
     def _term_places(self, view: View, raw: Raw, context: Context) -> Iterator[_Place]:
@@ -265,6 +271,7 @@ class Matcher:
         ends = view.characters(raw.ends)
         starts = ends - self._lengths[raw.terms]
         torn = view.index[ends - 1] - view.index[starts] >= ends - starts  # something was left out in its middle
+        zones = Zones(view, context.document)
         last, kept, told = -1, 0, -1
         for number, start, end, is_torn in zip(
             raw.terms.tolist(), starts.tolist(), ends.tolist(), torn.tolist(), strict=True
@@ -274,6 +281,9 @@ class Matcher:
             if kept >= SAME_TERM and start // STRETCH == told:
                 continue
             place = _term_place(view, self._terms[number], start, end, context, is_torn=is_torn)
+            factor = zones.factor(start, end) if place.kept else 1.0
+            if factor != 1.0:
+                place = place._replace(factor=factor * place.factor)
             yield place
             if place.kept:
                 kept, told = kept + 1, start // STRETCH
@@ -320,6 +330,8 @@ class Matcher:
                 base = _placed(view, base, slices(view, place.start, place.end))
             else:
                 base = replace(base, slices=(Slice(number, low, high),), part=segment.part, zone=segment.zone)
+            if place.factor != 1.0:
+                base = replace(base, weight=round(base.weight * place.factor, 2))
             found.append(replace(base, offset=place.start, confidence=round(place.confidence, 3), why=place.why))
         return found
 
@@ -390,10 +402,10 @@ class Matcher:
             )
 
     def _forms(self, document: Document, known: _Known, context: Context) -> Iterator[Finding]:
-        if not context.has_labels(known.rule):
+        if known.rule.kind not in ("table", "form") or not context.has_labels(known.rule):
             return
         made = [form_in(document, known.rule)] if known.rule.kind == "form" else []
-        made += [tables_in(grid, known.rule) for grid in grids(document)] if known.rule.kind == "table" else []
+        made += [tables_in(grid, known.rule) for grid in context.grids()] if known.rule.kind == "table" else []
         for found in made:
             if found is None:
                 continue
@@ -432,10 +444,12 @@ def _term_place(view: View, term: _Term, start: int, end: int, context: Context,
     if is_torn and _wrapped(view, start, end):
         confidence *= ACROSS_BREAK
         why.append("across-break")
-    keep = True
+    keep, factor = True, 1.0
     if known.context != _ANYWHERE:
+        before = len(why)
         keep, confidence = context.weigh(start, end, known.rule, known.context, confidence, why)
-    return _Place(start, end, known, confidence, tuple(why), keep, term, around)
+        factor = IN_CONTEXT if keep and len(why) > before else 1.0
+    return _Place(start, end, known, confidence, tuple(why), keep, term, around, factor)
 
 
 def _pattern_place(known: _Known, hit: exact.Hit, start: int, end: int, context: Context) -> _Place:

@@ -29,6 +29,7 @@ OUTSIDE: dict[str, tuple[str, frozenset[int]]] = {
 }
 """What must stand on both sides of a hit, as a class, and the bytes that must not."""
 
+_BEHIND_LABEL = r" {0,4}(?:\([^()]{0,12}\) {0,4})?[:|\t]"
 _LONG_REPEAT = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|\{([0-9]+),([0-9]+)\}", re.DOTALL)
 _LONG = 32
 
@@ -38,6 +39,11 @@ class Expression(NamedTuple):
 
     pattern: str
     edges: str
+
+
+def as_label(word: str) -> str:
+    """Return how `Raw.present` says that a word occurs as a label, before a colon or the border of a cell."""
+    return f"{word}:"
 
 
 class Refused(Exception):  # noqa: N818  it never leaves the scanner
@@ -67,10 +73,12 @@ class Scanner:
         terms: Sequence[str],
         patterns: Sequence[Expression],
         words: Sequence[str],
+        labels: Sequence[str] = (),
         compiled: Callable[[bytes], bytes] = lambda _digest: b"",
     ) -> None:
         """Compile, or take what `compiled` has for this digest: what `dump` returned for the very same sequences."""
-        self._terms, self._patterns, self._words = len(terms), len(patterns), tuple(words)
+        self._terms, self._patterns = len(terms), len(patterns)
+        self._words = (*words, *map(as_label, labels))
         self._exact = [_loosened(p.pattern) == p.pattern for p in patterns]
         self._framed = tuple(bool(OUTSIDE[p.edges][0]) for p in patterns)
         self._local = threading.local()
@@ -78,6 +86,7 @@ class Scanner:
         flags = [_UTF8 | (_SPANS if exact else 0) for exact in self._exact]
         built += zip(map(_framed, patterns), flags, strict=True)
         built += [(re.escape(word).encode(), _ONCE | _UTF8 | _ANY_CASE) for word in words]
+        built += [((re.escape(label) + _BEHIND_LABEL).encode(), _ONCE | _UTF8 | _ANY_CASE) for label in labels]
         self.digest = _digest(built)
         taken = self._take(compiled(self.digest))
         self.is_new = taken is None
