@@ -17,6 +17,8 @@ from makers import docx_of
 from sites import Place
 from test_line import CONTRACT, LETTER, MARKED
 
+SHIPPED = Path(__file__).resolve().parents[1] / "patterns"
+
 NUMBER = "110101199003071233"
 FINDING = {
     "rule", "pack", "type", "category", "severity", "level", "confidence", "masked", "start", "end", "part", "page",
@@ -150,6 +152,7 @@ def test_packs_commands(site: Place) -> None:
     """Check and test are quiet about good packs, list gives them all, explain gives kept and dropped candidates."""
     site.run("packs", "check")
     site.run("packs", "test")
+    site.run("packs", "check", str(SHIPPED))
     ids = {row["id"] for row in site.json("packs", "list")}
     assert {"cn.marks", "cn.identity", "cn.finance", "cn.personnel", "cn.contract"} <= ids
     rows = site.json("packs", "explain", "--text", f"中共党员工作，身份证号{NUMBER}")
@@ -309,6 +312,26 @@ def test_a_new_pack_is_checked_tested_and_compared(site: Place) -> None:
         ("rule site.projects.words", "present", "changed"),
         ("a.txt", "allow", "alert"),
     ]
+
+
+def test_a_repealed_citation_fails_the_check(site: Place) -> None:
+    """A pack of a folder given by name: its faults have file, line and advice, and the exit code is that of packs."""
+    folder = site.root / "old-law"
+    folder.mkdir()
+    site.run("packs", "new", "site.laws", str(folder / "laws.toml"))
+    site.run("packs", "check", str(folder))
+    site.run("packs", "test", str(folder))
+    text = (folder / "laws.toml").read_text(encoding="utf-8").replace("本单位保密制度", "中华人民共和国合同法", 1)
+    (folder / "laws.toml").write_text(text, encoding="utf-8")
+    done = site.run("packs", "check", str(folder), check=4)
+    assert "laws.toml:11" in done.stderr
+    assert "民法典" in done.stderr
+    (row,) = [
+        json.loads(line)
+        for line in site.run("packs", "check", "--json", str(folder), check=4).stdout.split("\n")
+        if line
+    ]
+    assert (row["line"], "民法典" in row["advice"]) == (11, True)
 
 
 def test_mutants_of_the_shipped_packs(site: Place) -> None:

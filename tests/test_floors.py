@@ -22,6 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "checks",
         "words",
         "marks",
+        "laws",
         "packs",
         "classes",
         "forms",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlp import packs
+from dlp import match, packs
 from dlp.errors import PackError, Problem
+from dlp.model import Say
 
 HEAD = '[pack]\nid = "t"\nname = "试"\nversion = "1"\ncategory = "c"\n'  # lines 1-5
 GOOD = HEAD + '[[rules]]\nid = "r"\nname = "名"\nkind = "pattern"\ntype = "t"\npattern = "[0-9]{6}"\n'  # 6-11
@@ -157,3 +158,60 @@ def test_patterns_are_leftmost_longest() -> None:
     """The longer alternative wins, whatever the order in which they are written."""
     found = packs.compile_pattern("ab|abc").search(b"xabc")
     assert found.span() == (1, 4)
+
+
+def test_a_repealed_law_is_an_error_and_a_missing_edition_is_advice() -> None:
+    """The edition in force is named; a law that was replaced as a whole names its successor."""
+    reference = 'examples = ["a1", "b2"]\ncounterexamples = ["c"]\nreferences = [{{law = "{}"{}}}]\n'
+    for law, edition, errors, advice in (
+        ("中华人民共和国保守国家秘密法", "2010-10-01", "was repealed", ""),
+        ("中华人民共和国保守国家秘密法", "2019-01-01", "is not in force", ""),
+        ("中华人民共和国合同法", "", "中华人民共和国合同法 was repealed", ""),
+        ("中华人民共和国保守国家秘密法", "2024-05-01", "", ""),
+        ("中华人民共和国保守国家秘密法", "", "", "no edition"),
+        ("本单位制度", "", "", ""),
+    ):
+        text = GOOD + reference.format(law, f', edition = "{edition}"' if edition else "")
+        loaded = packs.load({"0.toml": text})
+        for found, words in ((packs.outdated(loaded), errors), (packs.lint(loaded), advice)):
+            assert [words in p.say.en for p in found] == [True] * bool(words), (law, edition, found)
+            assert all(p.line == 6 and p.advice is not None for p in found)
+    successor = packs.outdated(packs.load({"0.toml": GOOD + reference.format("中华人民共和国合同法", "")}))
+    assert "民法典" in (successor[0].advice or Say("", "")).zh
+
+
+def test_every_piece_of_advice_has_a_line_and_says_what_to_do() -> None:
+    """A rule without examples, counterexamples and references gets three, at the line where it begins."""
+    found = packs.lint(packs.load({"0.toml": GOOD}))
+    assert [(p.line, p.advice is not None) for p in found] == [(6, True)] * 3
+
+
+@pytest.mark.parametrize("pattern", ["^[0-9]{6}", "[0-9]{6}$", "(?m)^a[0-9]"])
+def test_an_anchor_is_refused_with_advice(pattern: str) -> None:
+    """A view has no fixed beginning or end; a class of characters and an escaped sign are no anchors."""
+    (fault,) = faults(GOOD.replace("[0-9]{6}", pattern))
+    assert "edges" in (fault.advice or Say("", "")).en
+    for fine in (r"\\$[0-9]{6}", "[^0-9]a", "[$^]b"):
+        assert packs.load({"0.toml": GOOD.replace("[0-9]{6}", fine)})
+
+
+def test_a_huge_list_is_refused_before_it_is_compiled() -> None:
+    """Ten megabytes of terms, too many terms and a term as long as a page are told with their place and advice."""
+    ten = GOOD + "# " + "机密" * 1_700_000
+    (fault,) = faults(ten)
+    assert (fault.line, fault.advice is not None) == (1, True)
+    assert "too large" in fault.say.en
+    words = ", ".join(f'"机密{n}"' for n in range(packs.MOST_TERMS + 1))
+    (fault,) = faults(HEAD + TERMS + f"terms = [{words}]\n")
+    assert (fault.line, "too many terms" in fault.say.en) == (6, True)
+    (fault,) = faults(HEAD + TERMS + f'terms = ["机密", "{"密" * 101}"]\n')
+    assert "too long" in fault.say.en
+
+
+def test_what_only_the_scanner_refuses_is_located_too() -> None:
+    """A pattern that RE2 takes and hyperscan does not is told with its line and advice."""
+    pattern = r"[0-9]\\C[0-9]"  # \\C is one byte, which only RE2 knows in UTF-8
+    with pytest.raises(PackError) as caught:
+        match.Matcher(packs.load({"0.toml": GOOD.replace("[0-9]{6}", pattern)}), key=bytes(32))
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.advice is not None) == ("0.toml", 6, True)

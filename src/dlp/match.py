@@ -486,7 +486,7 @@ def _refusal(known: _Known, reason: str) -> PackError:
         (
             Problem(
                 file=known.pack.file,
-                line=None,
+                line=packs.line_of(known.pack, known.rule),
                 key=f"{known.full_id}.pattern",
                 say=Say(f"hyperscan 不接受：{reason}", f"hyperscan refuses it: {reason}"),
                 advice=Say("减小重复次数或拆成几条", "use smaller repeats or several rules"),
@@ -509,7 +509,9 @@ def test(loaded: Sequence[Pack]) -> tuple[Problem, ...]:
                         if not wanted:
                             say = Say("反例被命中", "the counterexample fires")
                         key = f"{pack.full_id(rule)} {text[:40]!r}"
-                        problems.append(Problem(file=pack.file, line=None, key=key, say=say))
+                        advice = Say("用 dlp packs explain --text 查看原因", "see why with `dlp packs explain --text`")
+                        line = packs.line_of(pack, rule)
+                        problems.append(Problem(file=pack.file, line=line, key=key, say=say, advice=advice))
     return tuple(problems)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dlp.digits import SHORTEST
 from dlp.match import Matcher, as_document
 from dlp.model import Document, Segment
 from dlp.packs import Pack, Rule
@@ -30,6 +31,9 @@ STRONG = frozenset(
     }
 )
 """Checks that catch every single wrong digit."""
+DIGITS_ONLY = frozenset({"resident_id", "hmt_residence", "bank_card", "mobile", "imei", "school_id"})
+"""Checks of numbers that a person may spell out or a machine may misread: O for 0, l for 1."""
+_CONFUSED = str.maketrans("01", "Ol")
 _WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
@@ -89,6 +93,12 @@ def mutants(matcher: Matcher, full_id: str, rule: Rule, text: str) -> Iterator[M
             middle = (hit.start + hit.end) // 2
             halves = (Segment(text=text[:middle]), Segment(text=text[middle:], soft=True))
             yield Mutant("line wrap", Document(media="text/plain", segments=halves), wanted=True)
+        if rule.check in DIGITS_ONLY:
+            number = text[hit.start : hit.end]
+            spaced = " ".join(number.replace(" ", "").replace("-", ""))
+            for how, other in (("digit by digit", spaced), ("OCR confusions", number.translate(_CONFUSED))):
+                if sum(c.isdigit() for c in number) >= SHORTEST:
+                    yield Mutant(how, as_document(text[: hit.start] + other + text[hit.end :]), wanted=True)
         if rule.check in STRONG:
             for place in range(hit.start, hit.end):
                 if text[place].isascii() and text[place].isdigit():

@@ -15,7 +15,7 @@ import msgspec
 import re2
 from msgspec import Meta
 
-from dlp import located, marks
+from dlp import laws, located, marks
 from dlp.checks import CHECKS, is_mask
 from dlp.errors import PackError, Problem
 from dlp.model import Frozen, Level, Reference, Regime, Say, Severity
@@ -25,6 +25,11 @@ Kind = Literal["pattern", "terms", "mark", "table", "form", "class"]
 Edges = Literal["alnum", "digits", "letters", "none"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 _MASKS = "keep:1,1 / digits / email / whole"
+LARGEST = 4_000_000
+"""Bytes of one pack file: 100,000 terms with their weights; the shipped packs together have a tenth of it."""
+MOST_TERMS = 100_000
+"""Terms of all packs together: compiled in about five seconds and kept."""
+LONGEST_TERM = 100
 WIDEST = 256
 """Characters that one hit may have; longer secrets are known by their beginning."""
 
@@ -133,16 +138,23 @@ class Pack(Frozen, frozen=True, kw_only=True):
     description: str
     rules: tuple[Rule, ...]
     file: str = ""
+    lines: tuple[int, ...] = ()
+    """Line (from 1) at which each rule begins in its file."""
 
     @property
     def digest(self) -> str:
-        """Return `sha256:<hex>` of the pack's content; the place of its file does not matter."""
-        content = msgspec.json.encode(msgspec.structs.replace(self, file=""), order="deterministic")
+        """Return `sha256:<hex>` of the pack's content; the place of its file and its lines do not matter."""
+        content = msgspec.json.encode(msgspec.structs.replace(self, file="", lines=()), order="deterministic")
         return "sha256:" + hashlib.sha256(content).hexdigest()
 
     def full_id(self, rule: Rule) -> str:
         """Return the rule's id with the pack's before it."""
         return f"{self.id}.{rule.id}"
+
+
+def line_of(pack: Pack, rule: Rule) -> int | None:
+    """Return the line at which a rule begins in the file of its pack; None for a pack that came from no file."""
+    return next((line for each, line in zip(pack.rules, pack.lines, strict=False) if each is rule), None)
 
 
 def digest(packs: Sequence[Pack], words: Sequence[tuple[str, int]] = ()) -> str:
@@ -156,6 +168,9 @@ def load(texts: Mapping[str, str]) -> tuple[Pack, ...]:
     loaded: list[Pack] = []
     problems: list[Problem] = []
     for file, text in texts.items():
+        if len(text.encode()) > LARGEST:
+            problems.append(_too_large(file, len(text.encode())))
+            continue
         decoded, faults = located.decode(text, _File, file)
         problems += faults
         if decoded is None:
@@ -177,8 +192,10 @@ def load(texts: Mapping[str, str]) -> tuple[Pack, ...]:
                 description=head.description,
                 rules=decoded.rules,
                 file=file,
+                lines=tuple(located.line_of(where, ("rules", n)) or 1 for n in range(len(decoded.rules))),
             )
         )
+    problems += _too_many(loaded)
     if problems:
         raise PackError(
             Say(f"规则包有 {len(problems)} 处问题", f"{len(problems)} faults in the packs"),
@@ -196,6 +213,45 @@ def schema() -> dict[str, Any]:
 def lint(packs: Sequence[Pack]) -> tuple[Problem, ...]:
     """Return advice on packs that load: what a careful author would add."""
     return tuple(problem for pack in packs for rule in pack.rules for problem in _advice(pack, rule))
+
+
+def outdated(packs: Sequence[Pack]) -> tuple[Problem, ...]:
+    """Return every citation of a law or an edition that is repealed; such a pack runs, but nobody may rely on it."""
+    return tuple(
+        Problem(
+            file=pack.file,
+            line=line_of(pack, rule),
+            key=f"{pack.full_id(rule)}.references[{number}]",
+            say=fault[0],
+            advice=fault[1],
+        )
+        for pack in packs
+        for rule in pack.rules
+        for number, reference in enumerate(rule.references, 1)
+        if (fault := laws.fault(reference)) is not None
+    )
+
+
+def _too_large(file: str, size: int) -> Problem:
+    zh, en = f"规则包太大：{size} 字节，上限 {LARGEST}", f"the pack is too large: {size} bytes of at most {LARGEST}"
+    return _say(file, 1, "-", zh, en, Say("拆成几个文件，或只留需要的词", "split it, or keep the words you need"))
+
+
+def _too_many(loaded: Sequence[Pack]) -> Iterator[Problem]:
+    """Give the rule with which the terms of all packs become too many."""
+    count = 0
+    for pack in loaded:
+        for rule in pack.rules:
+            count += len(rule.terms)
+            if count > MOST_TERMS:
+                zh, en = f"词太多：共 {count}，上限 {MOST_TERMS}", f"too many terms: {count} of at most {MOST_TERMS}"
+                advice = Say("词表应是敏感词，不是词典", "a list of sensitive terms is no dictionary")
+                yield _say(pack.file, line_of(pack, rule), f"{pack.full_id(rule)}.terms", zh, en, advice)
+                return
+
+
+_ESCAPED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
+_ANCHOR = re.compile(r"[\^$]")
 
 
 def compile_pattern(pattern: str) -> re2._Regexp:
@@ -249,6 +305,12 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
             else:
                 if empty and key == "pattern":
                     yield say(key, "正则为空，或会命中空文本", "the pattern is empty or matches an empty text")
+                if rule.kind == "pattern" and _ANCHOR.search(_ESCAPED.sub("", written)):
+                    zh, en = "不能用 ^ $ 锚定：命中可在任何位置", "no ^ or $: a hit may stand anywhere"
+                    advice = Say(
+                        "两侧限制用 edges；文首的一行用 kind = class", "use `edges`, or a class for a line of a head"
+                    )
+                    yield say(key, zh, en, advice)
     if rule.kind == "terms":
         if not rule.terms:
             yield say("terms", "没有词", "there are no terms")
@@ -256,6 +318,12 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
             if len(fold(term.term).strip()) < 2:
                 advice = Say("单字到处都是，请写成词", "one character stands everywhere; write a word")
                 yield say("terms", f"词太短：{term.term}", f"the term is too short: {term.term}", advice, item=number)
+            if len(term.term) > LONGEST_TERM:
+                zh, en = f"词太长：{len(term.term)} 字", f"the term is too long: {len(term.term)} characters"
+                advice = Say(
+                    f"上限 {LONGEST_TERM} 字，取其中有区别的一段", f"at most {LONGEST_TERM}; take a telling part"
+                )
+                yield say("terms", zh, en, advice, item=number)
             for longer in (*term.inside, *term.not_inside):
                 if fold(term.term) not in fold(longer):
                     zh, en = f"{longer} 里没有 {term.term}", f"{longer} does not hold {term.term}"
@@ -273,13 +341,21 @@ def _kind_faults(rule: Rule, say: _Say) -> Iterator[Problem]:
 
 
 def _advice(pack: Pack, rule: Rule) -> Iterator[Problem]:
-    where = f"{pack.id}.{rule.id}"
+    where, line = f"{pack.id}.{rule.id}", line_of(pack, rule)
     if len(rule.examples) < 2:
-        yield _say(pack.file, None, where, "样例少于 2 个", "fewer than two examples")
+        advice = Say("写两个必须命中的例句，号码须合成", "write two sentences that must fire, with made-up numbers")
+        yield _say(pack.file, line, where, "样例少于 2 个", "fewer than two examples", advice)
     if not rule.counterexamples:
-        yield _say(pack.file, None, where, "没有反例", "no counterexample")
+        advice = Say("写一个相似而不得命中的例句", "write a sentence that looks alike and must not fire")
+        yield _say(pack.file, line, where, "没有反例", "no counterexample", advice)
     if not rule.references:
-        yield _say(pack.file, None, where, "没有依据", "no reference to a law or standard")
+        advice = Say("references 写明依据：法律、条、版本", "name the law, the article and the edition in references")
+        yield _say(pack.file, line, where, "没有依据", "no reference to a law or standard", advice)
+    for reference in rule.references:
+        edition = laws.lacks_edition(reference)
+        if edition:
+            advice = Say(f'核对后写 edition = "{edition}"', f'check the article and write edition = "{edition}"')
+            yield _say(pack.file, line, where, f"《{reference.law}》未写版本", f"{reference.law}: no edition", advice)
 
 
 def _say(file: str, line: int | None, key: str, zh: str, en: str, advice: Say | None = None) -> Problem:  # noqa: PLR0917

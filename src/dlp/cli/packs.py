@@ -11,10 +11,21 @@ from rich.text import Text
 from dlp import durable, match, mutate, packs
 from dlp.cli import faces
 from dlp.cli.faces import tr
+from dlp.config import Packs
 from dlp.errors import PackError, Problem, UsageError
 from dlp.match import Candidate
-from dlp.model import Say
+from dlp.model import Say, evolve
 from dlp.service.gate import Gate, compare_packs, load_packs
+
+folder_argument = click.argument(
+    "folder", required=False, type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="[FOLDER]"
+)
+
+
+def _loaded(config_path: Path | None, folder: Path | None) -> tuple[packs.Pack, ...]:
+    """Return the packs of a folder, or those of the configuration."""
+    config = faces.settings(config_path)
+    return load_packs(evolve(config, packs=Packs(folders=(folder,))) if folder is not None else config)
 
 
 @click.group("packs")
@@ -25,15 +36,24 @@ def command() -> None:
 @command.command("check")
 @faces.options
 @faces.json_option
-def check(config_path: Path | None, *, as_json: bool) -> None:
+@folder_argument
+def check(config_path: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """检查规则包的格式和规范，一次报告全部问题。 Check form and manners; every fault is told at once."""
-    loaded = load_packs(faces.settings(config_path))
-    advice = packs.lint(loaded)
+    loaded = _loaded(config_path, folder)
+    advice, errors = packs.lint(loaded), packs.outdated(loaded)
     if as_json:
-        faces.lines(_problem(p) for p in advice)
+        faces.lines(_problem(p) for p in (*errors, *advice))
+    else:
+        for problem in advice:
+            faces.say(problem.text(faces.language()))
+    if errors:
+        raise PackError(
+            Say(f"{len(errors)} 处依据已废止", f"{len(errors)} citations are out of force"),
+            errors,
+            Say("按提示改引现行版本", "cite what is in force"),
+        )
+    if as_json:
         return
-    for problem in advice:
-        faces.say(problem.text(faces.language()))
     rules = sum(len(p.rules) for p in loaded)
     faces.say(
         tr(
@@ -46,9 +66,10 @@ def check(config_path: Path | None, *, as_json: bool) -> None:
 @command.command("test")
 @faces.options
 @faces.json_option
-def test(config_path: Path | None, *, as_json: bool) -> None:
+@folder_argument
+def test(config_path: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """用真实引擎跑每条规则的样例和反例。 Run every example and counterexample through the real engine."""
-    loaded = load_packs(faces.settings(config_path))
+    loaded = _loaded(config_path, folder)
     problems = match.test(loaded)
     if as_json:
         faces.lines(_problem(p) for p in problems)
@@ -67,9 +88,10 @@ def test(config_path: Path | None, *, as_json: bool) -> None:
 @faces.options
 @faces.json_option
 @click.option("--rules", is_flag=True, help="列出每条规则。 List every rule.")
-def list_(config_path: Path | None, *, as_json: bool, rules: bool) -> None:
+@folder_argument
+def list_(config_path: Path | None, folder: Path | None, *, as_json: bool, rules: bool) -> None:
     """列出规则包。 List the packs."""
-    loaded = load_packs(faces.settings(config_path))
+    loaded = _loaded(config_path, folder)
     if as_json:
         faces.lines(_line(pack, rules=rules) for pack in loaded)
     elif rules:
@@ -146,12 +168,13 @@ def explain(config_path: Path | None, text: str | None, path: Path | None, *, as
 @command.command("mutate")
 @faces.options
 @faces.json_option
-def mutate_(config_path: Path | None, *, as_json: bool) -> None:
+@folder_argument
+def mutate_(config_path: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """变异测试：伪装写法必须命中，错一位不得命中；给出每条规则的得分。
 
     Test the rules with disguises and near misses of their own examples; the kill rate of each rule.
     """
-    scores = mutate.run(load_packs(faces.settings(config_path)))
+    scores = mutate.run(_loaded(config_path, folder))
     if as_json:
         faces.lines({"rule": s.rule, "right": s.right, "total": s.total, "missed": dict(s.missed)} for s in scores)
         return
@@ -165,6 +188,15 @@ def mutate_(config_path: Path | None, *, as_json: bool) -> None:
     faces.say(
         tr(f"{total} 个变异样例，{right} 个符合（{share:.1%}）", f"{right} of {total} mutants hold ({share:.1%})")
     )
+    poor = [s.rule for s in weak if s.rate < LEAST_OF_A_RULE]
+    if poor or share < LEAST_OF_ALL:
+        raise PackError(
+            Say(
+                f"未达标：总体须 {LEAST_OF_ALL:.0%}，每条须 {LEAST_OF_A_RULE:.0%}：{'、'.join(poor)}",
+                f"too low: {LEAST_OF_ALL:.0%} of all and {LEAST_OF_A_RULE:.0%} of each rule: {', '.join(poor)}",
+            ),
+            hint=Say("用 dlp packs explain 查看未通过的样例", "look at what was missed with `dlp packs explain`"),
+        )
 
 
 @command.command("diff")
@@ -219,6 +251,9 @@ def schema(config_path: Path | None) -> None:
     del config_path
     faces.line(packs.schema())
 
+
+LEAST_OF_ALL, LEAST_OF_A_RULE = 0.95, 0.80
+"""Shares of mutants that must come out right before a pack is fit for use."""
 
 TEMPLATE = """# 规则包样板：改好后运行 dlp packs check 和 dlp packs test。
 # A template: change it, then run `dlp packs check` and `dlp packs test`.
