@@ -10,7 +10,7 @@ STAMP := $(VENV)/.set-up
 # What the tests use beyond Python: strace shows the order of system calls and kills at a chosen one.
 TEST_TOOLS := strace
 
-.PHONY: setup run test test-long lint bench accuracy lock clean test-tools
+.PHONY: setup run test test-long lint bench accuracy peers lock clean test-tools
 
 setup: $(STAMP)
 
@@ -49,11 +49,17 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup
+bench: setup peers
 	$(BIN)/python bench/run.py
 
+# What `bench` and `accuracy` measure beside this product. Without a package index they say so and leave it out.
+peers: setup
+	@[ -e .venv-peers/.set-up ] || { $(PYTHON) -m venv .venv-peers && \
+	  .venv-peers/bin/pip install --quiet --require-hashes --requirement bench/peers/requirements.lock && \
+	  touch .venv-peers/.set-up; } || { rm -rf .venv-peers; echo "没有对照工具 / no peers to measure beside"; }
+
 # Precision and recall on the material beside this checkout; prints Markdown.
-accuracy: setup
+accuracy: setup peers
 	@$(BIN)/python bench/accuracy.py
 
 # Makes the lock file anew from pyproject.toml; needs a package index, so it is never part of set-up.
@@ -61,6 +67,8 @@ lock:
 	$(PYTHON) -m venv .build/lock && .build/lock/bin/pip install --quiet uv
 	.build/lock/bin/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header \
 	  --universal --python-version 3.11 --output-file requirements.lock
+	.build/lock/bin/uv pip compile bench/peers/requirements.in --generate-hashes --no-emit-index-url --no-header \
+	  --universal --python-version 3.11 --output-file bench/peers/requirements.lock
 
 clean:
-	rm -rf $(VENV) .build build dist demo state .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .build build dist demo state .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import peers
+
 import dlp
 from dlp.checks import CHECKS
 from dlp.match import Matcher
@@ -158,6 +160,22 @@ def table(title: str, scores: dict[str, Score]) -> None:
     print(f"| **all** | {total.right + total.missed} | **{total.recall:.3f}** | **{total.precision:.3f}** |")
 
 
+def beside(scores: dict[str, Score], rivals: dict[str, dict[str, Score]]) -> None:
+    """Print recall and precision of every detector side by side, type by type."""
+    print(f"\n### side by side (recall / precision)\n\n| type | labels | this product | {' | '.join(rivals)} |")
+    print("|---" * (3 + len(rivals)) + "|")
+    columns = [scores, *rivals.values()]
+    for kind, score in scores.items():
+        if any(sum(column[kind]) for column in columns):
+            cells = (f"{c[kind].recall:.2f} / {c[kind].precision:.2f}" for c in columns)
+            print(f"| {kind} | {score.right + score.missed} | {' | '.join(cells)} |")
+    totals = [Score(*(sum(s[n] for s in column.values()) for n in range(3))) for column in columns]
+    print(
+        f"| **all** | {totals[0].right + totals[0].missed} | "
+        f"{' | '.join(f'**{t.recall:.3f} / {t.precision:.3f}**' for t in totals)} |"
+    )
+
+
 def identifiers(matcher: Matcher) -> None:
     """Every valid value glued to Han text on both sides, every invalid one silent under its own type."""
     print("\n## Identifiers\n\n| id | valid found | invalid silent |\n|---|---|---|")
@@ -256,7 +274,14 @@ def main() -> None:
         print("## argus_zh: exact spans")
         scores, told = argus(ours(matcher))
         table("this product", scores)
-        table("R0: regular expression and check digit", argus(r0())[0])
+        rivals = {"R0": argus(r0())[0]}
+        if peers.missing():
+            print(f"\nNo peers beside it: {peers.missing()}.")
+        else:
+            for mode in peers.MODES:
+                with peers.Peer(mode, gate.packs) as peer:
+                    rivals[mode] = argus(peer.search)[0]
+        beside(scores, rivals)
         if "-v" in sys.argv:
             print("\n".join(told))
         identifiers(matcher)

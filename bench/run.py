@@ -18,19 +18,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docx
+import scanner
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen import canvas
-
-import dlp
+from words import sentence
 
 SETTLE = 0.2
-WORDS = "经研究同意借用三楼多功能厅举办便民服务宣传活动时间为下周三上午请结束后恢复场地原状并做好垃圾分类特此函复"
-
-
-def sentence(rng: random.Random) -> str:
-    """Return one line of plain Chinese office prose."""
-    return "".join(rng.choice(WORDS) for _ in range(38)) + "。"
 
 
 def text_docx(rng: random.Random, pages: int) -> bytes:
@@ -181,42 +175,6 @@ def flood(running: Running, files: int) -> float:
     return files / (time.perf_counter() - began)
 
 
-def texts() -> list[tuple[str, str, str]]:
-    """Measure the scanner alone: one core, text in memory, about three hits a kilobyte, and the worst inputs."""
-    began = time.perf_counter()
-    with dlp.Gate.from_config() as gate:
-        compiled = time.perf_counter() - began
-        rng = random.Random(3)
-        plain = [sentence(rng) for _ in range(9_000)]
-        hits = ("身份证号110101199003071233", "电话13800138000", "附件：资产负债表", "工资发放表")
-        full = [line + (hits[n % 4] if n % 3 == 0 else "") for n, line in enumerate(plain)]
-        rows = [("start of the scanner, all packs (s)", f"{compiled:.2f}", "<= 2")]
-        for name, lines in (("no hit", plain), ("3 hits a KB", full)):
-            text = "\n".join(lines)
-            rows.append((f"text in memory, {name} (MB/s)", f"{speed(gate, text):.0f}", ">= 40"))
-        floods = [
-            "密" * 300_000,
-            "1" * 900_000,
-            "机密" * 150_000,
-            "a@" * 400_000,
-            "1101011990030712" * 40_000,
-            " 身" * 200_000,
-        ]
-        slowest = min(speed(gate, text, runs=1) for text in floods)
-        rows.append(("the worst of six floods (MB/s)", f"{slowest:.1f}", ""))
-    return rows
-
-
-def speed(gate: dlp.Gate, text: str, runs: int = 3) -> float:
-    """Return the median of MB of UTF-8 a second."""
-    taken = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        gate.scan_text(text)
-        taken.append(time.perf_counter() - began)
-    return len(text.encode()) / 1e6 / statistics.median(taken)
-
-
 def main() -> None:
     """Run every measurement and print one table."""
     model = next(
@@ -238,7 +196,7 @@ def main() -> None:
         rows.append(("idle processor, all processes (%)", f"{idle:.2f}", "< 1"))
         rows.append(("1,000 mixed files at once (files/s)", f"{flood(running, 1000):.1f}", ">= 40"))
         rows.append(("memory of all processes after that (MB, PSS)", f"{running.rss():.0f}", "<= 500"))
-    rows += texts()
+    rows += scanner.texts()
     width = max(len(r[0]) for r in rows)
     for name, value, target in rows:
         print(f"{name:<{width}}  {value:>8}  {target}")
