@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from dlp import packs
-from dlp.match import Matcher, as_document
+from dlp.match import Matcher
 from dlp.model import Document, Segment, Slice, Table
+from dlp.trial import as_document
 
 HEAD = '[pack]\nid = "p"\nname = "试"\nversion = "1"\ncategory = "c"\n'
 RULE = """[[rules]]

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from dlp import packs, words
 from dlp.context import NEAR_BONUS
 from dlp.errors import PackError
-from dlp.match import ACROSS_BREAK, SAME_TERM, STRETCH, Candidate, Matcher, as_document, test
+from dlp.match import SAME_TERM, STRETCH, Candidate, Matcher
 from dlp.model import Document, Finding, GapKind, Level, Regime, Segment, Severity, Slice, Strip, Table, Zone
+from dlp.places import ACROSS_BREAK
 from dlp.text import normalize
+from dlp.trial import as_document, run
 
-test.__test__ = False  # type: ignore[attr-defined]  # a function of the product, not a test
 KEY = b"k" * 32
 HEAD = '[pack]\nid = "p"\nname = "试"\nversion = "1"\ncategory = "c"\n'
 SIX = 'kind = "pattern"\npattern = "[0-9]{6}"'
@@ -500,7 +501,7 @@ def test_test_reports_every_example_that_does_not_come_out() -> None:
     """The packs' own examples run through the real engine."""
     rule = '[[rules]]\nid = "r"\nname = "n"\ntype = "t"\n' + SIX
     loaded = packs.load({"p.toml": HEAD + rule + '\nexamples = ["123456", "12345"]\ncounterexamples = ["1", "654321"]'})
-    told = [(p.file, p.key, p.say.en) for p in test(loaded)]
+    told = [(p.file, p.key, p.say.en) for p in run(loaded)]
     assert told == [
         ("p.toml", "p.r '12345'", "the example does not fire"),
         ("p.toml", "p.r '654321'", "the counterexample fires"),

@@ -10,7 +10,7 @@ import hmac
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -20,7 +20,6 @@ from dlp.checks import mask
 from dlp.classes import class_in
 from dlp.context import Context, labels_of, scannable, words_of
 from dlp.errors import PackError, Problem
-from dlp.exact import Exact
 from dlp.forms import form_in, tables_in
 from dlp.marks import lint, signs
 from dlp.marks.place import Ground
@@ -35,9 +34,9 @@ from dlp.model import (
     Segment,
     Severity,
     Slice,
-    Table,
 )
 from dlp.packs import Pack, Rule
+from dlp.places import Known, Place, Word, no_marks_in_marks, pattern_place, resolve, term_place
 from dlp.scan import Expression, Raw, Refused, Scanner
 from dlp.text import View, fold, normalize, slices
 from dlp.zones import Zones
@@ -48,12 +47,7 @@ SAME_TERM = 50
 """Places of one term that are all reported; after them one in each stretch of `STRETCH` characters."""
 STRETCH = 1_000
 """Characters: half of what the score of a stretch of text is taken over, so that thinning never lowers it."""
-IN_CONTEXT = 1.3
-"""How much more a term counts beside a word of its field (scale of the domain fact sheet)."""
-ACROSS_BREAK = 0.6
-"""Confidence left to a term that only exists because a line was wrapped in its middle."""
 
-_ANYWHERE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 _PROVEN = ("resident_id", "hmt_residence", "foreign_pr")
 """Checks that a number formed by chance does not pass: region, birth date and check digit."""
 _SEPARATORS = re.compile(r"[\s\-]")
@@ -70,45 +64,6 @@ class Candidate(Frozen, frozen=True, kw_only=True):
     confidence: float
     why: tuple[str, ...]
     words: tuple[str, ...] = ()
-
-
-class _Known(NamedTuple):
-    """A rule made ready: compiled, with folded context words, and a finding of it but for its place."""
-
-    pack: Pack
-    rule: Rule
-    full_id: str
-    exact: Exact | None
-    context: tuple[tuple[str, ...], tuple[str, ...]]
-    finding: Finding
-
-
-class _Term(NamedTuple):
-    """A term made ready."""
-
-    known: _Known
-    folded: str
-    weight: float
-    judged: bool
-    """Whether its word borders are judged."""
-    inside: tuple[str, ...]
-    not_inside: tuple[str, ...]
-    finding: Finding
-
-
-class _Place(NamedTuple):
-    """A candidate in view offsets, judged."""
-
-    start: int
-    end: int
-    known: _Known
-    confidence: float
-    why: tuple[str, ...]
-    kept: bool
-    term: _Term | None = None
-    words: tuple[str, ...] = ()
-    factor: float = 1.0
-    """How much more than its weight a term counts here."""
 
 
 class Matcher:
@@ -152,7 +107,7 @@ class Matcher:
         hits = self._hits(view, raw, context)
         flood = raw.flood or any(sum(hit.passes for hit in many) > self._max_hits for _, many in hits)
         places = [*self._term_places(view, raw, context), *self._pattern_places(view, hits, context)]
-        findings = self._findings(view, _resolve([p for p in places if p.kept]))
+        findings = self._findings(view, resolve([p for p in places if p.kept]))
         if not flood:
             findings += self._cut_in_two(view, document)
         findings += [f for known in self._known for f in self._forms(document, known, context)]
@@ -170,7 +125,7 @@ class Matcher:
         context = self._context(view, document, raw)
         hits = self._hits(view, raw, context, every=True)
         places = [*self._term_places(view, raw, context), *self._pattern_places(view, hits, context)]
-        winners = {(p.start, p.end, p.known.full_id) for p in _resolve([p for p in places if p.kept])}
+        winners = {(p.start, p.end, p.known.full_id) for p in resolve([p for p in places if p.kept])}
         told = []
         for place in places:
             won = (place.start, place.end, place.known.full_id) in winners
@@ -213,7 +168,7 @@ class Matcher:
         # a number in a file name stands alone: no word is asked for beside it
         context = self._context(view, document, raw, names=True)
         places = [p for p in self._pattern_places(view, self._hits(view, raw, context), context) if p.kept]
-        for place in sorted(_resolve(places), key=lambda p: -p.start):
+        for place in sorted(resolve(places), key=lambda p: -p.start):
             for piece in slices(view, place.start, place.end):
                 text = text[: piece.start] + self._masked(view, place) + text[piece.end :]
         return text
@@ -226,9 +181,9 @@ class Matcher:
         plain = _SEPARATORS.sub("", raw).upper()
         return hmac.digest(self._key, f"{kind}\0{plain}".encode(), "sha256").hex()
 
-    def _ready(self, pack: Pack, rule: Rule) -> _Known:
+    def _ready(self, pack: Pack, rule: Rule) -> Known:
         full_id = pack.full_id(rule)
-        return _Known(
+        return Known(
             pack=pack,
             rule=rule,
             full_id=full_id,
@@ -248,14 +203,14 @@ class Matcher:
             ),
         )
 
-    def _terms_of(self, known: _Known) -> Iterator[_Term]:
+    def _terms_of(self, known: Known) -> Iterator[Word]:
         for term in known.rule.all_terms() if known.rule.kind == "terms" else ():
             folded = fold(term.term)
             judged = term.boundary == "straddle" or (not term.boundary and len(folded) < 4)
             told: dict[str, Any] = {"masked": folded[:40], "digest": self._digest(known.rule.type, folded)}
             finding = replace(known.finding, weight=term.weight, **told)
             inside, not_inside = (tuple(map(fold, longer)) for longer in (term.inside, term.not_inside))
-            yield _Term(known, folded, term.weight, judged, inside, not_inside, finding)
+            yield Word(known, folded, term.weight, judged, inside, not_inside, finding)
 
     def _scan(self, view: View) -> Raw:
         return self.scanner.scan(view.utf8, self._max_hits * CANDIDATES_PER_HIT)
@@ -265,7 +220,7 @@ class Matcher:
         present = raw.present | (self._context_words if raw.flood else self._foreign)
         return Context(view, document, present, names=names)
 
-    def _term_places(self, view: View, raw: Raw, context: Context) -> Iterator[_Place]:
+    def _term_places(self, view: View, raw: Raw, context: Context) -> Iterator[Place]:
         if not len(raw.terms):
             return
         ends = view.characters(raw.ends)
@@ -280,7 +235,7 @@ class Matcher:
                 last, kept, told = number, 0, -1
             if kept >= SAME_TERM and start // STRETCH == told:
                 continue
-            place = _term_place(view, self._terms[number], start, end, context, is_torn=is_torn)
+            place = term_place(view, self._terms[number], start, end, context, is_torn=is_torn)
             factor = zones.factor(start, end) if place.kept else 1.0
             if factor != 1.0:
                 place = place._replace(factor=factor * place.factor)
@@ -290,7 +245,7 @@ class Matcher:
 
     def _hits(
         self, view: View, raw: Raw, context: Context, *, every: bool = False
-    ) -> list[tuple[_Known, list[exact.Hit]]]:
+    ) -> list[tuple[Known, list[exact.Hit]]]:
         """Return the exact hits of each pattern; with `every`, also of rules that cannot hold here.
 
         One passing hit more than may be counted is looked for: it tells a flood.
@@ -304,14 +259,14 @@ class Matcher:
         return found
 
     def _pattern_places(
-        self, view: View, found: Sequence[tuple[_Known, list[exact.Hit]]], context: Context
-    ) -> Iterator[_Place]:
+        self, view: View, found: Sequence[tuple[Known, list[exact.Hit]]], context: Context
+    ) -> Iterator[Place]:
         hits = [(known, hit) for known, many in found for hit in many]
         bounds = view.characters(np.array([bound for _, hit in hits for bound in hit[:2]], dtype=np.int64)).tolist()
         for (known, hit), start, end in zip(hits, bounds[0::2], bounds[1::2], strict=True):
-            yield _pattern_place(known, hit, start, end, context)
+            yield pattern_place(known, hit, start, end, context)
 
-    def _findings(self, view: View, places: Sequence[_Place]) -> list[Finding]:
+    def _findings(self, view: View, places: Sequence[Place]) -> list[Finding]:
         """Return places as findings; there may be thousands, so what they have in common is worked out at once."""
         if not places:
             return []
@@ -348,20 +303,20 @@ class Matcher:
         inside = [
             p for p in sure if cuts[min(bisect_left(cuts, p.start + 1), len(cuts) - 1)] in range(p.start + 1, p.end)
         ]
-        for found in self._findings(near, _resolve(inside)):
+        for found in self._findings(near, resolve(inside)):
             offset = int(np.searchsorted(view.index, near.index[found.offset]))
             yield replace(found, offset=offset, why=(*found.why, "cut-in-two"))
 
-    def _named(self, view: View, place: _Place) -> Finding:
+    def _named(self, view: View, place: Place) -> Finding:
         """Return the finding of a pattern, masked, without its place."""
         base, hit = place.known.finding, view.text[place.start : place.end]
         return replace(base, masked=mask(place.known.rule.mask, hit), digest=self._digest(base.type, hit))
 
-    def _masked(self, view: View, place: _Place) -> str:
+    def _masked(self, view: View, place: Place) -> str:
         raw = view.text[place.start : place.end]
         return raw[:40] if place.term is not None else mask(place.known.rule.mask, raw)
 
-    def _mark_hits(self, view: View, document: Document, raw: Raw) -> Iterator[tuple[_Known, marks.Hit]]:
+    def _mark_hits(self, view: View, document: Document, raw: Raw) -> Iterator[tuple[Known, marks.Hit]]:
         rules = [known for known in self._known if known.rule.kind == "mark"]
         if rules:
             ground = Ground(view, document, signs.SEEDS if raw.flood else raw.present)
@@ -371,7 +326,7 @@ class Matcher:
 
     def _marks(self, view: View, document: Document, raw: Raw) -> Iterator[Finding]:
         found = [(known, hit) for known, hit in self._mark_hits(view, document, raw) if hit.status != "mention"]
-        for known, hit in _no_marks_in_marks(found):
+        for known, hit in no_marks_in_marks(found):
             yield _placed(
                 view,
                 known.finding,
@@ -387,7 +342,7 @@ class Matcher:
                 mark=hit.mark,
             )
 
-    def _classes(self, view: View, known: _Known) -> Iterator[Finding]:
+    def _classes(self, view: View, known: Known) -> Iterator[Finding]:
         place = class_in(view, known.rule)
         if place is not None:
             title = view.text[slice(*place)]
@@ -401,7 +356,7 @@ class Matcher:
                 why=("title", f"articles:{known.rule.articles}"),
             )
 
-    def _forms(self, document: Document, known: _Known, context: Context) -> Iterator[Finding]:
+    def _forms(self, document: Document, known: Known, context: Context) -> Iterator[Finding]:
         if known.rule.kind not in ("table", "form") or not context.has_labels(known.rule):
             return
         made = [form_in(document, known.rule)] if known.rule.kind == "form" else []
@@ -424,45 +379,6 @@ class Matcher:
             )
 
 
-def _term_place(view: View, term: _Term, start: int, end: int, context: Context, *, is_torn: bool) -> _Place:
-    """Judge one place of a term: its borders, a break in its middle, the words nearby."""
-    known = term.known
-    confidence = known.rule.confidence
-    why = ["term"]
-    around: tuple[str, ...] = ()
-    if term.not_inside and (longer := words.covering(view.text, start, end, term.not_inside)):
-        return _Place(start, end, known, confidence, ("term", f"not_inside:{longer}"), False, term)
-    if term.inside and (longer := words.covering(view.text, start, end, term.inside)):
-        why.append(f"inside:{longer}")
-    elif term.judged:
-        border = words.judge(view.text, start, end)
-        around = border.words
-        confidence *= border.weight
-        why.append("border" if border.rival is None else f"{'weak' if border.kept else 'border'}:{border.rival}")
-        if not border.kept:
-            return _Place(start, end, known, confidence, tuple(why), False, term, around)
-    if is_torn and _wrapped(view, start, end):
-        confidence *= ACROSS_BREAK
-        why.append("across-break")
-    keep, factor = True, 1.0
-    if known.context != _ANYWHERE:
-        before = len(why)
-        keep, confidence = context.weigh(start, end, known.rule, known.context, confidence, why)
-        factor = IN_CONTEXT if keep and len(why) > before else 1.0
-    return _Place(start, end, known, confidence, tuple(why), keep, term, around, factor)
-
-
-def _pattern_place(known: _Known, hit: exact.Hit, start: int, end: int, context: Context) -> _Place:
-    """Judge one exact hit of a pattern: its check digits, the words nearby."""
-    why = ["pattern"]
-    confidence, keep = known.rule.confidence, hit.passes
-    if known.rule.check:
-        why.append(f"check:{known.rule.check}" if keep else f"fails check:{known.rule.check}")
-    if keep and known.context != _ANYWHERE:
-        keep, confidence = context.weigh(start, end, known.rule, known.context, confidence, why)
-    return _Place(start, end, known, confidence, tuple(why), keep)
-
-
 def _placed(view: View, base: Finding, pieces: tuple[Slice, ...], **told: Any) -> Finding:
     """Return a finding at its place in the document."""
     first = view.segments[pieces[0].segment]
@@ -478,7 +394,7 @@ def _placed(view: View, base: Finding, pieces: tuple[Slice, ...], **told: Any) -
     )
 
 
-def _refusal(known: _Known, reason: str) -> PackError:
+def _refusal(known: Known, reason: str) -> PackError:
     return PackError(
         Say(
             f"规则 {known.full_id} 的正则过大或不支持", f"the pattern of {known.full_id} is too large or not supported"
@@ -493,75 +409,6 @@ def _refusal(known: _Known, reason: str) -> PackError:
             ),
         ),
     )
-
-
-def test(loaded: Sequence[Pack]) -> tuple[Problem, ...]:
-    """Run every example and counterexample of `loaded` through the real engine; return what did not come out."""
-    matcher = Matcher(loaded, key=bytes(32))
-    problems = []
-    for pack in loaded:
-        for rule in pack.rules:
-            for wanted, texts in ((True, rule.examples), (False, rule.counterexamples)):
-                for text in texts:
-                    fired = pack.full_id(rule) in {f.rule for f in matcher.find(as_document(text))[0]}
-                    if fired != wanted:
-                        say = Say("样例没有命中", "the example does not fire")
-                        if not wanted:
-                            say = Say("反例被命中", "the counterexample fires")
-                        key = f"{pack.full_id(rule)} {text[:40]!r}"
-                        advice = Say("用 dlp packs explain --text 查看原因", "see why with `dlp packs explain --text`")
-                        line = packs.line_of(pack, rule)
-                        problems.append(Problem(file=pack.file, line=line, key=key, say=say, advice=advice))
-    return tuple(problems)
-
-
-def as_document(text: str) -> Document:
-    """Return a text as a document; rows with tab stops make a table, as they would in a CSV file."""
-    rows, offset = [], 0
-    for row in text.split("\n"):
-        place, cells = offset, []
-        for cell in row.split("\t"):
-            cells.append(Slice(0, place, place + len(cell)))
-            place += len(cell) + 1
-        if len(cells) > 1:
-            rows.append(tuple(cells))
-        offset += len(row) + 1
-    tables = (Table(rows=tuple(rows)),) if rows else ()
-    return Document(media="text/plain", segments=(Segment(text=text),), tables=tables)
-
-
-def _wrapped(view: View, start: int, end: int) -> bool:
-    """Tell whether an original line break lies inside a hit."""
-    place = int(np.searchsorted(view.breaks, start, side="right"))
-    return place < len(view.breaks) and int(view.breaks[place]) < end
-
-
-def _resolve(places: Sequence[_Place]) -> list[_Place]:
-    """Keep one identifier for each stretch of text: the surest, then the longest; terms do not compete."""
-    chosen: list[_Place] = [p for p in places if p.known.rule.kind == "terms"]
-    taken: list[tuple[int, int]] = []
-    rivals = [p for p in places if p.known.rule.kind != "terms"]
-    for place in sorted(rivals, key=lambda p: (-p.confidence, p.start - p.end, p.start, p.known.full_id)):
-        at = bisect_left(taken, (place.start, place.start))
-        clear_after = at == len(taken) or taken[at][0] >= place.end
-        clear_before = at == 0 or taken[at - 1][1] <= place.start
-        if clear_after and clear_before:
-            taken.insert(at, (place.start, place.end))
-            chosen.append(place)
-    return chosen
-
-
-def _no_marks_in_marks(found: Sequence[tuple[_Known, marks.Hit]]) -> list[tuple[_Known, marks.Hit]]:
-    """Drop a mark that lies inside a surer one: 秘密★10年 is one mark, whatever families see in it."""
-    kept: list[tuple[_Known, marks.Hit]] = []
-    last = -1
-    ordered = sorted(found, key=lambda f: (f[1].start, -f[1].score, f[1].start - f[1].end))
-    for known, hit in ordered:
-        if hit.end <= last and kept and hit.score <= kept[-1][1].score:
-            continue
-        kept.append((known, hit))
-        last = max(last, hit.end)
-    return kept
 
 
 def _gravity(regime: Regime | None) -> Severity:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dlp.digits import SHORTEST
-from dlp.match import Matcher, as_document
+from dlp.match import Matcher
 from dlp.model import Document, Segment
 from dlp.packs import Pack, Rule
 from dlp.text import traditional
+from dlp.trial import as_document
 
 STRONG = frozenset(
     {

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from dlp import durable, match, mutate, packs
+from dlp import durable, mutate, packs, trial
 from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.config import Packs
@@ -70,7 +70,7 @@ def check(config_path: Path | None, folder: Path | None, *, as_json: bool) -> No
 def test(config_path: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """用真实引擎跑每条规则的样例和反例。 Run every example and counterexample through the real engine."""
     loaded = _loaded(config_path, folder)
-    problems = match.test(loaded)
+    problems = trial.run(loaded)
     if as_json:
         faces.lines(_problem(p) for p in problems)
     count = sum(len(r.examples) + len(r.counterexamples) for p in loaded for r in p.rules)
