@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from dlp import packs, words
 from dlp.context import NEAR_BONUS
 from dlp.errors import PackError
-from dlp.match import SAME_TERM, STRETCH, Candidate, Matcher
+from dlp.match import SAME_TERM, Candidate, Matcher
 from dlp.model import Document, Finding, GapKind, Level, Regime, Segment, Severity, Slice, Strip, Table, Zone
-from dlp.places import ACROSS_BREAK
+from dlp.places import ACROSS_BREAK, STRETCH
 from dlp.text import normalize
 from dlp.trial import as_document, run
 
@@ -227,6 +227,27 @@ def test_a_term_is_reported_once_in_each_later_stretch() -> None:
     findings, _ = matcher(WORD).find(doc(text))
     late = [f.masked for f in findings if f.offset > 2 * STRETCH]
     assert late == ["薪酬结构", "员工"]
+
+
+def test_a_long_book_of_terms_is_no_flood_and_keeps_its_fullest_page() -> None:
+    """Of more places of terms than may be told, those of the fullest pages stay, and nothing is a gap."""
+    names = [f"薪酬{a}{b}" for a in "甲乙丙丁戊己庚辛" for b in "子丑寅卯辰巳"]
+    rule = f'kind = "terms"\nterms = [{", ".join(chr(34) + n + chr(34) for n in names)}]'
+    sparse = "".join(f"{names[n % 40]}。" + "。" * 200 for n in range(300))
+    scanner = matcher(rule, max_hits=200)
+    findings, gaps = scanner.find(doc(sparse + "。" * 2 * STRETCH + "，".join(names) + "。" * 2 * STRETCH + sparse))
+    assert (len(findings), gaps) == (100, ())
+    full = {f.masked for f in findings if 62_000 < f.offset < 66_000}
+    assert full == set(names)
+
+
+def test_a_flood_still_tells_its_mark() -> None:
+    """Thousands of numbers before a mark do not push it out of what is told."""
+    mark = 'kind = "mark"\nfamilies = ["state_star"]'
+    findings, gaps = matcher(SIX, mark, max_hits=50).find(doc("123456 " * 500 + "\n机密★10年"))
+    assert gaps[0].kind is GapKind.HIT_CAP
+    assert len(findings) == 50
+    assert [f.masked for f in findings if f.mark] == ["机密★10年"]
 
 
 @pytest.mark.parametrize(

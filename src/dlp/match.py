@@ -36,7 +36,7 @@ from dlp.model import (
     Slice,
 )
 from dlp.packs import Pack, Rule
-from dlp.places import Known, Place, Word, no_marks_in_marks, pattern_place, resolve, term_place
+from dlp.places import STRETCH, Known, Place, Word, no_marks_in_marks, pattern_place, resolve, term_place, thin
 from dlp.scan import Expression, Raw, Refused, Scanner
 from dlp.text import View, fold, normalize, slices
 from dlp.zones import Zones
@@ -45,11 +45,10 @@ CANDIDATES_PER_HIT = 100
 """Raw candidates that are collected for each finding that is allowed; beyond it the text is a flood."""
 SAME_TERM = 50
 """Places of one term that are all reported; after them one in each stretch of `STRETCH` characters."""
-STRETCH = 1_000
-"""Characters: half of what the score of a stretch of text is taken over, so that thinning never lowers it."""
 
 _PROVEN = ("resident_id", "hmt_residence", "foreign_pr")
 """Checks that a number formed by chance does not pass: region, birth date and check digit."""
+_GRAVITY = {severity: rank for rank, severity in enumerate(Severity)}
 _SEPARATORS = re.compile(r"[\s\-]")
 
 
@@ -106,17 +105,21 @@ class Matcher:
         context = self._context(view, document, raw)
         hits = self._hits(view, raw, context)
         flood = raw.flood or any(sum(hit.passes for hit in many) > self._max_hits for _, many in hits)
-        places = [*self._term_places(view, raw, context), *self._pattern_places(view, hits, context)]
-        findings = self._findings(view, resolve([p for p in places if p.kept]))
+        terms = thin([p for p in self._term_places(view, raw, context) if p.kept], self._max_hits // 2)
+        numbers = [p for p in self._pattern_places(view, hits, context) if p.kept]
+        findings = self._findings(view, [*terms, *resolve(numbers)])
         if not flood:
             findings += self._cut_in_two(view, document)
         findings += [f for known in self._known for f in self._forms(document, known, context)]
         findings += lint.judge(view, list(self._marks(view, document, raw)))
         findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
-        findings.sort(key=_order)
         flood = flood or len(findings) > self._max_hits
+        if len(findings) > self._max_hits:
+            # the gravest are told: a mark at the end of a flood is still a mark
+            findings = sorted(findings, key=lambda f: _GRAVITY[f.severity], reverse=True)[: self._max_hits]
+        findings.sort(key=_order)
         gaps = (Gap(kind=GapKind.HIT_CAP, detail=f"more than {self._max_hits} hits"),) if flood else ()
-        return tuple(findings[: self._max_hits]), gaps
+        return tuple(findings), gaps
 
     def explain(self, document: Document) -> tuple[Candidate, ...]:
         """Return every candidate of a document: what was kept, what was dropped, and why."""

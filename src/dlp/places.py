@@ -15,6 +15,8 @@ from dlp.model import Finding
 from dlp.packs import Pack, Rule
 from dlp.text import View
 
+STRETCH = 1_000
+"""Characters: half of what the score of a stretch of text is taken over, so that thinning never lowers it."""
 IN_CONTEXT = 1.3
 """How much more a term counts beside a word of its field (scale of the domain fact sheet)."""
 ACROSS_BREAK = 0.6
@@ -104,6 +106,30 @@ def _wrapped(view: View, start: int, end: int) -> bool:
     """Tell whether an original line break lies inside a hit."""
     place = int(np.searchsorted(view.breaks, start, side="right"))
     return place < len(view.breaks) and int(view.breaks[place]) < end
+
+
+def thin(places: Sequence[Place], most: int) -> list[Place]:
+    """Return at most `most` places of terms: those of the fullest stretches, so that no score is lowered by it.
+
+    A book of six hundred pages about budgets is long, not suspect; what counts is the page that holds most.
+    """
+    if len(places) <= most:
+        return list(places)
+    pages: dict[int, list[Place]] = {}
+    for place in places:
+        pages.setdefault(place.start // STRETCH, []).append(place)
+    points = {page: _points(pages[page], pages.get(page + 1, ())) for page in pages}
+    ranked = sorted(pages, key=lambda page: (-max(points[page], points.get(page - 1, 0.0)), page))
+    kept: list[Place] = []
+    for page in ranked:
+        kept += pages[page][: most - len(kept)]
+    return sorted(kept, key=lambda place: place.start)
+
+
+def _points(*stretches: Sequence[Place]) -> float:
+    """Return the points of neighbouring stretches, each term once."""
+    best = {p.term.folded: p.term.weight * p.factor * p.confidence for s in stretches for p in s if p.term is not None}
+    return sum(best.values())
 
 
 def resolve(places: Sequence[Place]) -> list[Place]:
