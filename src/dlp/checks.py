@@ -365,6 +365,14 @@ def entropy(raw: str) -> bool:
     return -sum(p * math.log2(p) for p in shares) >= 3.0
 
 
+def secret_value(raw: str) -> bool:
+    """Tell whether what is assigned to a key looks random: entropy, digits among letters, no placeholder."""
+    text = raw.strip("\"' ").lower()
+    digits, letters = sum(c.isdigit() for c in text), sum(c.isalpha() for c in text)
+    holders = ("your", "example", "xxxx", "placeholder", "changeme", "test_", "insert")
+    return entropy(text) and digits >= 2 and letters >= 2 and not any(word in text for word in holders)
+
+
 def password_value(raw: str) -> bool:
     """Tell whether the value behind a password label is a value: no placeholder, stars, blanks, or Chinese prose.
 
@@ -413,6 +421,7 @@ CHECKS: dict[str, Callable[[str], bool]] = {
     "gps": gps,
     "einvoice20": einvoice20,
     "entropy": entropy,
+    "secret_value": secret_value,
     "password_value": password_value,
 }
 
