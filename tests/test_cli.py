@@ -305,7 +305,7 @@ def test_a_new_pack_is_checked_tested_and_compared(site: Place) -> None:
     text = (old / "site.toml").read_text(encoding="utf-8")
     changed = text.replace("weight = 9", "weight = 10").replace("weight = 6", "weight = 10")
     (new / "site.toml").write_text(changed, encoding="utf-8")
-    (corpus / "a.txt").write_text("示例工程代号，示例项目。", encoding="utf-8")
+    (corpus / "a.txt").write_text("正文不是标题，" * 9 + "示例工程代号，示例项目。", encoding="utf-8")
     (corpus / "b.txt").write_text("无关内容。", encoding="utf-8")
     rows = site.json("packs", "diff", str(old), str(new), "--corpus", str(corpus))
     assert [(row["what"].rpartition("/")[2], row["old"], row["new"]) for row in rows] == [

@@ -28,7 +28,7 @@ WEAK = 2.0
 """Log-odds up to which a word that could cross the border leaves the hit half its weight (domain fact sheet, 3.2)."""
 NEAR = 5
 """Characters on each side over which two paths are compared; beyond them they take the same words."""
-REACH = 64
+REACH = 12
 """Characters looked at on each side; agreement with the whole text is 100 % from 10 on (measured on 44,939 hits)."""
 
 SITE_COUNT, MOST_COUNT = 300, 100_000
@@ -73,6 +73,12 @@ def judge(text: str, start: int, end: int) -> Border:
     """Judge the term at `text[start:end]`; terms of four characters and more are always kept."""
     if end - start >= 4:
         return Border(True, 1.0, (), None)
+    low = max(0, start - REACH)
+    return _judge(text[low : end + REACH], start - low, end - low)
+
+
+def _judge(text: str, start: int, end: int) -> Border:
+    """Judge a term in its neighbourhood."""
     low, high = _block(text, start, end)
     words = cut(text[low:high])
     place = low
@@ -227,9 +233,9 @@ def reference(block: str) -> tuple[str, ...]:
 
 
 def _block(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return the bounds of jieba's own block around a hit, at most `REACH` characters to each side."""
-    before = _BLOCK.match(text[max(0, start - REACH) : start][::-1])
-    after = _BLOCK.match(text, end, min(len(text), end + REACH))
+    """Return the bounds of jieba's own block around a hit."""
+    before = _BLOCK.match(text[:start][::-1])
+    after = _BLOCK.match(text, end)
     return start - (before.end() if before else 0), after.end() if after else end
 
 
