@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+import re2
+
 from dlp import packs
 from dlp.packs import Rule
 from dlp.text import View, fold, top_lines
 
 HEAD = 300
 """Characters at the top in which a title is looked for; above it may stand a number, an issuer, a note of changes."""
+LONGEST_LINE = 80
 HEAD_LINES = 12
 """Lines with text at the top of which one is that of a red head or a title."""
 _ARTICLE = re.compile("第 ?[一二三四五六七八九十百零〇0-9]{1,6} ?条")
@@ -41,12 +44,19 @@ def _titled(view: View, rule: Rule) -> tuple[int, int] | None:
 
 
 def _headed(view: View, rule: Rule) -> tuple[int, int] | None:
-    pattern = packs.compile_pattern(rule.pattern)
-    for line in top_lines(view, HEAD_LINES):
-        if len(line) <= packs.WIDEST and pattern.fullmatch(line.encode()):
-            at = view.text.index(line)
-            return at, at + len(line)
-    return None
+    head = "\n".join(line for line in top_lines(view, HEAD_LINES) if len(line) <= LONGEST_LINE)
+    found = _line_pattern(rule.pattern).search(head.encode())
+    if found is None:
+        return None
+    line = found.group().decode().partition("\n")[0]  # a class such as [^a] may run on into the next line
+    at = view.text.index(line)
+    return at, at + len(line)
+
+
+@lru_cache(maxsize=64)
+def _line_pattern(pattern: str) -> re2._Regexp:
+    """Return a pattern that a whole line of several must answer to."""
+    return packs.compile_pattern(f"(?m)^(?:{pattern})$")
 
 
 @lru_cache(maxsize=64)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from dlp.forms import Grid, grids
 from dlp.model import Document
 from dlp.packs import Near, Rule
-from dlp.scan import as_label
 from dlp.text import View, fold, slices
 
 NEAR_BONUS = 0.08
@@ -43,7 +43,7 @@ class Context:
         self._present = present
         self._names = names
         self._text: str | None = None
-        self._beginnings: frozenset[str] | None = None
+        self._labels: frozenset[str] | None = None
         self._grids: tuple[Grid, ...] | None = None
         self._here: dict[int, tuple[str, ...]] = {}
         self._cells: dict[int, tuple[list[int], list[tuple[int, Grid, int]]]] | None = None
@@ -77,19 +77,17 @@ class Context:
         """Tell whether enough labels of a form stand before a colon, or begin a short line or a cell."""
         if rule.kind != "form":
             return True
-        groups = ({_lower(fold(word)) for word in group} for group in rule.labels)
-        return sum(any(as_label(w) in self._present or w in self._names_of_lines() for w in g) for g in groups) >= (
-            rule.at_least
-        )
+        if self._labels is None:
+            said = (word[:-1] for word in self._present if word.endswith(":"))
+            self._labels = self._names_of_lines().union(said)
+        return sum(not group.isdisjoint(self._labels) for group in _groups(rule.labels)) >= rule.at_least
 
     def _names_of_lines(self) -> frozenset[str]:
         """Return what short lines and cells begin with, in lower case; the lines of prose are long."""
-        if self._beginnings is None:
-            breaks = np.append(self._view.breaks, len(self._view.text))
-            short = np.flatnonzero(np.diff(breaks) <= SHORT_LINE)[:MOST_SHORT_LINES]
-            begins = [_lower(self._view.text[begin : begin + LONGEST_LABEL]) for begin in breaks[short].tolist()]
-            self._beginnings = frozenset(line[:size] for line in begins for size in range(2, len(line) + 1))
-        return self._beginnings
+        breaks = np.append(self._view.breaks, len(self._view.text))
+        short = np.flatnonzero(np.diff(breaks) <= SHORT_LINE)[:MOST_SHORT_LINES]
+        begins = [_lower(self._view.text[begin : begin + LONGEST_LABEL]) for begin in breaks[short].tolist()]
+        return frozenset(line[:size] for line in begins for size in range(2, len(line) + 1))
 
     def grids(self) -> tuple[Grid, ...]:
         """Return the tables of the document, read once for all rules."""
@@ -143,6 +141,12 @@ class Context:
             cells.sort(key=lambda cell: cell[:3])
             ready[segment] = ([cell[0] for cell in cells], [(cell[1], cell[3], cell[4]) for cell in cells])
         return ready
+
+
+@lru_cache(maxsize=256)
+def _groups(labels: tuple[tuple[str, ...], ...]) -> tuple[frozenset[str], ...]:
+    """Return the labels of a form as they are compared; every document asks for every form."""
+    return tuple(frozenset(_lower(fold(word)) for word in group) for group in labels)
 
 
 def scannable(words: Sequence[str]) -> tuple[list[str], frozenset[str]]:

@@ -84,6 +84,8 @@ class Matcher:
         self._terms = [term for known in self._known for term in self._terms_of(known)]
         self._lengths = np.array([len(term.folded) for term in self._terms], dtype=np.int64)
         self._patterns = [known for known in self._known if known.exact is not None]
+        self._sheets = [known for known in self._known if known.rule.kind in ("table", "form")]
+        self._kinds = [known for known in self._known if known.rule.kind == "class"]
         self._context_words = frozenset(w for known in self._known for side in known.context for w in side)
         labels = sorted({label for known in self._known for label in labels_of(known.rule)})
         near, self._foreign = scannable(sorted(self._context_words))
@@ -110,9 +112,9 @@ class Matcher:
         findings = self._findings(view, [*terms, *resolve(numbers)])
         if not flood:
             findings += self._cut_in_two(view, document)
-        findings += [f for known in self._known for f in self._forms(document, known, context)]
+        findings += [f for known in self._sheets for f in self._forms(document, known, context)]
         findings += lint.judge(view, list(self._marks(view, document, raw)))
-        findings += [f for known in self._known if known.rule.kind == "class" for f in self._classes(view, known)]
+        findings += [f for known in self._kinds for f in self._classes(view, known)]
         flood = flood or len(findings) > self._max_hits
         if len(findings) > self._max_hits:
             # the gravest are told: a mark at the end of a flood is still a mark
@@ -157,10 +159,8 @@ class Matcher:
                     why=(hit.status, *hit.why),
                 )
             )
-        for known in self._known:
-            told += [_as_candidate(f) for f in self._forms(document, known, context)]
-            if known.rule.kind == "class":
-                told += [_as_candidate(f) for f in self._classes(view, known)]
+        told += [_as_candidate(f) for known in self._sheets for f in self._forms(document, known, context)]
+        told += [_as_candidate(f) for known in self._kinds for f in self._classes(view, known)]
         return tuple(sorted(told, key=_place_of))
 
     def mask(self, text: str) -> str:
@@ -360,7 +360,7 @@ class Matcher:
             )
 
     def _forms(self, document: Document, known: Known, context: Context) -> Iterator[Finding]:
-        if known.rule.kind not in ("table", "form") or not context.has_labels(known.rule):
+        if not context.has_labels(known.rule):
             return
         made = [form_in(document, known.rule)] if known.rule.kind == "form" else []
         made += [tables_in(grid, known.rule) for grid in context.grids()] if known.rule.kind == "table" else []

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from typing import NamedTuple
 
 import hyperscan
@@ -30,9 +31,11 @@ OUTSIDE: dict[str, tuple[str, frozenset[int]]] = {
 }
 """What must stand on both sides of a hit, as a class, and the bytes that must not."""
 
-_BEHIND_LABEL = r" {0,4}(?:\([^()]{0,12}\) {0,4})?[:|\t]"
+_BEHIND_LABEL = r"[ (:|\t]"  # what can stand behind a label; whether it is one is looked at later
 _LONG_REPEAT = re.compile(r"\\.|\[(?:\\.|[^\]\\])+\]|\{([0-9]+),([0-9]+)\}", re.DOTALL)
 _LONG = 32
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]|[()|]", re.DOTALL)
+_FLAGS = re.compile(r"\(\?[a-zA-Z-]+\)|\\Q")
 _NOTHING = rb"\xff\xfe\xff\xfe"  # stands in no UTF-8: what a database without expressions looks for
 
 
@@ -50,6 +53,14 @@ def as_label(word: str) -> str:
 
 class Refused(Exception):  # noqa: N818  it never leaves the scanner
     """hyperscan does not take pattern number `args[0]`; `args[1]` is its reason."""
+
+
+class _Built(NamedTuple):
+    """One expression as hyperscan takes it; several may have the number of one pattern."""
+
+    number: int
+    expression: bytes
+    flags: int
 
 
 class Raw(NamedTuple):
@@ -84,11 +95,16 @@ class Scanner:
         self._exact = [_loosened(p.pattern) == p.pattern for p in patterns]
         self._framed = tuple(bool(OUTSIDE[p.edges][0]) for p in patterns)
         self._local = threading.local()
-        literals = [(_literal(term), 0) for term in terms]
-        literals += [(re.escape(word).encode(), _ONCE | _UTF8 | _ANY_CASE) for word in words]
-        literals += [((re.escape(label) + _BEHIND_LABEL).encode(), _ONCE | _UTF8 | _ANY_CASE) for label in labels]
-        flags = [_UTF8 | (_SPANS if exact else 0) for exact in self._exact]
-        built = list(zip(map(_framed, patterns), flags, strict=True))
+        once = _ONCE | _UTF8 | _ANY_CASE
+        fixed = [(_literal(term), 0) for term in terms]
+        fixed += [(re.escape(word).encode(), once) for word in words]
+        fixed += [((re.escape(label) + _BEHIND_LABEL).encode(), once) for label in labels]
+        literals = [_Built(number, *one) for number, one in enumerate(fixed)]
+        built = [
+            _Built(number, framed, _UTF8 | (_SPANS if self._exact[number] else 0))
+            for number, expression in enumerate(patterns)
+            for framed in _framed(expression)
+        ]
         self.digest = _digest([*literals, *built])
         taken = self._take(compiled(self.digest))
         self.is_new = taken is None
@@ -153,15 +169,15 @@ class Scanner:
                 start += 1
         return (start if self._exact[number] else -1), min(end, len(utf8))
 
-    def _compile(self, built: list[tuple[bytes, int]]) -> hyperscan.Database:
+    def _compile(self, built: list[_Built]) -> hyperscan.Database:
         try:
             return _database(built)
         except hyperscan.HyperscanError:
             # One of them is too much; which one is found by trying each, and a large one is taken as a prefilter.
-            for place, one in enumerate(built):
-                built[place] = (one[0], _flags(one, place))
-                self._exact[place] = bool(built[place][1] & _SPANS)
-            return _database(built)
+            taken = [one._replace(flags=_flags(one)) for one in built]
+            for one in taken:
+                self._exact[one.number] &= bool(one.flags & _SPANS)
+            return _database(taken)
 
 
 def _note_ends(numbers: list[int], ends: list[int], most: int) -> Callable[[int, int, int, int, object], bool]:
@@ -191,23 +207,40 @@ def _literal(term: str) -> bytes:
     return "".join(f"\\x{b:02x}" for b in term.encode()).encode()
 
 
-def _framed(expression: Expression) -> bytes:
-    outside, core = OUTSIDE[expression.edges][0], _loosened(expression.pattern)
-    return f"{outside}(?:{core}){outside}".encode() if outside else f"(?:{core})".encode()
+def _framed(expression: Expression) -> list[bytes]:
+    """Return a pattern with its edges, each branch by itself: together they compile longer and can run slower."""
+    outside = OUTSIDE[expression.edges][0]
+    return [f"{outside}(?:{core}){outside}".encode() for core in _branches(_loosened(expression.pattern))]
 
 
-def _digest(built: Sequence[tuple[bytes, int]]) -> bytes:
+def _branches(pattern: str) -> list[str]:
+    """Return the alternatives of a pattern that lie in no group; one that sets flags is left whole."""
+    if _FLAGS.search(pattern):
+        return [pattern]
+    cuts, depth = [-1], 0
+    for token in _TOKEN.finditer(pattern):
+        depth += {"(": 1, ")": -1}.get(token[0], 0)
+        if token[0] == "|" and depth == 0:
+            cuts.append(token.start())
+    return [pattern[low + 1 : high] for low, high in pairwise([*cuts, len(pattern)])]
+
+
+def _digest(built: Sequence[_Built]) -> bytes:
     whole = hashlib.sha256(version("hyperscan").encode())
-    for expression, flags in built:
-        whole.update(b"\0%d\0%b" % (flags, expression))
+    for one in built:
+        whole.update(b"\0%d %d\0%b" % (one.number, one.flags, one.expression))
     return whole.digest()
 
 
-def _database(built: Sequence[tuple[bytes, int]]) -> hyperscan.Database:
-    built = built or [(_NOTHING, 0)]
+def _database(built: Sequence[_Built]) -> hyperscan.Database:
+    built = built or [_Built(0, _NOTHING, 0)]
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    expressions, flags = [b[0] for b in built], [b[1] for b in built]
-    database.compile(expressions=expressions, ids=list(range(len(built))), elements=len(built), flags=flags)
+    database.compile(
+        expressions=[one.expression for one in built],
+        ids=[one.number for one in built],
+        elements=len(built),
+        flags=[one.flags for one in built],
+    )
     return database
 
 
@@ -223,13 +256,13 @@ def _loosened(pattern: str) -> str:
     return _LONG_REPEAT.sub(loosen, pattern)
 
 
-def _flags(built: tuple[bytes, int], place: int) -> int:
+def _flags(built: _Built) -> int:
     """Return the flags under which hyperscan takes a pattern: as asked, without its beginning, or as a prefilter."""
-    for flags in (built[1], built[1] & ~_SPANS, _UTF8 | _PREFILTER):
+    for flags in (built.flags, built.flags & ~_SPANS, _UTF8 | _PREFILTER):
         try:
-            _database([(built[0], flags)])
+            _database([built._replace(flags=flags)])
         except hyperscan.HyperscanError as err:
             refused = err
         else:
             return flags
-    raise Refused(place, str(refused))
+    raise Refused(built.number, str(refused))
