@@ -12,6 +12,7 @@ import math
 import re
 import tomllib
 from enum import Enum
+from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -74,6 +75,7 @@ def convert(raw: Any, kind: Any) -> Any:
     return msgspec.convert(raw, kind, dec_hook=_construct)
 
 
+@lru_cache(maxsize=64)
 def lines(text: str) -> dict[Path, int]:
     """Return the line (from 1) at which each table, key and array element of TOML `text` begins.
 
