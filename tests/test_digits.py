@@ -113,3 +113,10 @@ def test_numbers_one_below_the_other_stay_apart() -> None:
     assert found("1380013\n8000") == []
     assert found("手机1380013\n8000") == [(Slice(0, 2, 14),)]
     assert found("1703123456\n7") == []
+
+
+def test_explain_shows_a_number_that_was_cut() -> None:
+    """What is reported is also shown to the one who tunes the packs."""
+    document = Document(media="text/plain", segments=(Segment(text=f"身份证号{ID[:9]}\n{ID[9:]}"),))
+    kept = [one for one in MATCHER.explain(document) if one.kept]
+    assert [one.why[-1] for one in kept] == ["cut-in-two"]

@@ -204,3 +204,15 @@ def test_an_unmarked_secret_is_said_to_lack_its_mark() -> None:
     assert "疑似应标未标" not in told
     plain = finding(type="structure", category="citizen", name="报名表", level=Level.SENSITIVE, count=9)
     assert "应标未标" not in decide(ITEM, [plain], (), DEFAULT, "sha256:0").reasons[0].say.zh
+
+
+def test_a_form_counts_its_fields_and_a_table_its_rows() -> None:
+    """The operator reads 9 行 of a sheet and 4 栏 of a form."""
+    sheet = finding(type="structure", category="personnel", name="工资表", count=9, why=("table",))
+    form = finding(
+        type="structure", category="meeting", name="会议记录（纪要）首部", count=4, why=("form",), digest="e"
+    )
+    (reason,) = decide(ITEM, [sheet, form], (), DEFAULT, "sha256:0").reasons
+    assert "工资表 9 行" in reason.say.zh
+    assert "首部 4 栏" in reason.say.zh
+    assert "4 fields" in reason.say.en

@@ -147,6 +147,7 @@ class Matcher:
                     words=place.words,
                 )
             )
+        told += [_as_candidate(f) for f in self._cut_in_two(view, document)]
         for known, hit in self._mark_hits(view, document, raw):
             told.append(
                 Candidate(

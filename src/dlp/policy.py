@@ -424,9 +424,10 @@ def summary(findings: Sequence[Finding]) -> tuple[str, str]:
         inner = "；".join(word for word in (first.masked, issues) if word)
         shown = f"（{inner}）" if inner else ""
         page = f"第{first.page}页" if first.page else ""
-        rows = f"{first.count} 行" if first.type == "structure" else f"{len(group)} 处"
+        unit = ("栏", "fields") if first.why[:1] == ("form",) else ("行", "rows")
+        rows = f"{first.count} {unit[0]}" if first.type == "structure" else f"{len(group)} 处"
         zh.append(f"{page}{name} {rows}{shown}")
-        places = f"{first.count} rows" if first.type == "structure" else f"{len(group)}x"
+        places = f"{first.count} {unit[1]}" if first.type == "structure" else f"{len(group)}x"
         en.append(f"{name} {places}{f' ({first.masked})' if first.masked else ''}{f' p.{first.page}' if page else ''}")
     if len(groups) > 6:
         zh.append(f"等 {len(groups)} 类")
