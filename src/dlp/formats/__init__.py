@@ -15,6 +15,7 @@ from typing import Any
 from dlp.model import GapKind
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 FORMATS: dict[str, str] = {
@@ -25,6 +26,8 @@ FORMATS: dict[str, str] = {
     "application/pdf": "dlp.formats.pdf",
     DOCX: "dlp.formats.docx",
     XLSX: "dlp.formats.xlsx",
+    PPTX: "dlp.formats.pptx",
+    "application/zip": "dlp.formats.archive",
     "application/x-ole-encrypted": "dlp.formats.ooxml",
 }
 """Media type -> module that reads it."""
