@@ -124,16 +124,16 @@ def _serve(task: orders.Task, setup: orders.Setup, extra: dict[str, ModuleType])
     elif task.what == "redact":
         _redact(task, outlet, limits)
     elif task.what == "extract":
-        outlet.send(_extract(task, limits))
+        outlet.send(_extract(task, setup))
     else:
         outlet.send(_guard(getattr(extra[module], name), _source(task), Room(limits)))
 
 
-def _extract(task: orders.Task, limits: Limits) -> Document:
+def _extract(task: orders.Task, setup: orders.Setup) -> Document:
     """Return everything that the bytes can be taken for, read and put together, and the file name as a segment."""
     content = Document(media="inode/x-empty")
     if task.size:
-        content = _guard(_read_kinds, _source(task), Room(limits))
+        content = _guard(_read_kinds, _source(task), Room(setup.limits, passwords=setup.passwords))
     name = Segment(text=task.name, zone=Zone.FILE_NAME)
     named: Document = evolve(content, segments=(*content.segments, name))
     return named

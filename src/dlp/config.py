@@ -68,6 +68,8 @@ class SandboxSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     user: str = "nobody"
     children: Annotated[int, Meta(ge=0, le=64)] = 0
     """Files read at once; 0 means one for each processor."""
+    passwords: tuple[Path, ...] = ()
+    """Files of passwords, one a line, that are tried on encrypted documents."""
 
 
 class VaultSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +94,7 @@ class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: LogLevel = "info"
 
 
+MOST_PASSWORDS = 100
 DEFAULT_FOLDERS = (Folder(name="外发", watch=Path("demo/外发"), release=Path("demo/已放行")),)
 
 
@@ -162,6 +165,27 @@ def _what_fits(text: str) -> Config:
     return Config(**sections)
 
 
+def passwords(config: Config) -> tuple[str, ...]:
+    """Return the passwords that are tried on encrypted documents. ConfigError names a file that cannot be read."""
+    found: list[str] = []
+    for path in config.sandbox.passwords:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as err:
+            why = err.strerror if isinstance(err, OSError) else "not UTF-8"
+            raise ConfigError(
+                Say(f"读不了密码表 {path}：{why}", f"cannot read the list of passwords {path}: {why}"),
+                hint=Say("改正 [sandbox] passwords 或文件权限", "mend [sandbox] passwords or the mode of the file"),
+            ) from err
+        found += [line for line in lines if line]
+    if len(found) > MOST_PASSWORDS:
+        raise ConfigError(
+            Say(f"密码表超过 {MOST_PASSWORDS} 条", f"more than {MOST_PASSWORDS} passwords are listed"),
+            hint=Say("逐个尝试会拖慢每个加密文件；请删减", "each is tried on each encrypted file; list fewer"),
+        )
+    return tuple(dict.fromkeys(found))
+
+
 def shipped_packs() -> Path:
     """Return the folder of the packs that come with this installation: in the wheel, or beside the sources."""
     inside = Path(__file__).parent / "patterns"
@@ -182,6 +206,7 @@ def _anchored(config: Config, base: Path) -> Config:
             folders=tuple(at(p) for p in config.packs.folders),
             words=tuple(at(p) for p in config.packs.words),
         ),
+        sandbox=evolve(config.sandbox, passwords=tuple(at(p) for p in config.sandbox.passwords)),
         vault=evolve(
             config.vault,
             folder=at(config.vault.folder),
@@ -240,6 +265,8 @@ def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]
         yield key, "规则包", "a pack folder", folder.resolve()
     for number, path in enumerate(config.packs.words):
         yield ("packs", "words", number), "词表", "a word list", path.resolve()
+    for number, path in enumerate(config.sandbox.passwords):
+        yield ("sandbox", "passwords", number), "密码表", "a list of passwords", path.resolve()
 
 
 def _inside(path: Path, root: Path) -> bool:
@@ -293,6 +320,7 @@ NOTES: dict[str, tuple[str, ...]] = {
     "sandbox": (
         "level: full 需要 Landlock 与 seccomp；rlimits 只有资源上限，须手工写明。children 0: 每个处理器一个",
         "level full needs Landlock and seccomp; rlimits gives both up and must be written by hand.",
+        "passwords: 密码表文件，每行一个，用于尝试打开加密文件。Files of passwords tried on encrypted documents.",
     ),
     "vault": (
         "隔离库与密钥。identity 是私钥，可放在别的机器上；block_retention_days 0 表示拦截件不留存",

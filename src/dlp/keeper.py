@@ -27,7 +27,7 @@ from dlp.model import Gap, GapKind, Say
 from dlp.wire import Fault, Intake, WireError
 
 _BOOT = "import sys; a = sys.argv[1]; a in sys.path or sys.path.insert(0, a); from dlp.worker import main; main()"
-_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """All that the zygote and its children see: no home, no path, no secret. Number libraries start threads unasked."""
 
 _DEATHS = {
@@ -215,7 +215,7 @@ def _spawn(control: int) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=(control,),
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         cwd="/",
         start_new_session=True,  # Ctrl-C at the daemon's terminal is the daemon's business
     )

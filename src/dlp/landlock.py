@@ -23,7 +23,7 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _PATH_BENEATH = 1
 
-_READ_FILE, _READ_DIR = 4, 8
+_EXECUTE, _READ_FILE, _READ_DIR = 1, 4, 8
 _FILES_OF_ABI = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}  # 2: refer, 3: truncate, 5: device ioctl
 _NET_ALL = 0b11  # ABI 4: bind and connect TCP
 _SCOPE_ALL = 0b11  # ABI 6: abstract UNIX sockets, signals
@@ -57,8 +57,8 @@ def abi() -> int:
     return max(0, version)
 
 
-def make_ruleset(readable: Iterable[str]) -> int:
-    """Return the fd of a ruleset under which nothing but reading beneath `readable` is left.
+def make_ruleset(readable: Iterable[str], runnable: Iterable[str] = ()) -> int:
+    """Return the fd of a ruleset under which nothing but reading beneath `readable` and running `runnable` is left.
 
     Paths that do not exist are left out. Costs a millisecond, so it is made once and entered by every child.
     """
@@ -67,13 +67,14 @@ def make_ruleset(readable: Iterable[str]) -> int:
     attr = _RulesetAttr(files, _NET_ALL if version >= 4 else 0, _SCOPE_ALL if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _must(_syscall(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size), ctypes.c_uint32(0)))
-    for path in readable:
+    rights = [(path, 0) for path in readable] + [(path, _EXECUTE) for path in runnable]
+    for path, more in rights:
         try:
             parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         try:
-            allowed = _READ_FILE | _READ_DIR if Path(path).is_dir() else _READ_FILE
+            allowed = (_READ_FILE | _READ_DIR if Path(path).is_dir() else _READ_FILE) | more
             rule = _PathBeneathAttr(allowed, parent)
             _must(_syscall(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0)))
         finally:

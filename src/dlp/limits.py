@@ -41,6 +41,18 @@ class Limits(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bound book has 1,500."""
     text_chars: Count = 20_000_000
     """Forty novels. The view and its map take about 10 bytes a character in the daemon."""
+    pixels: Count = 2_000_000_000
+    """Of all pictures together: 200 scanned A4 pages at 300 dpi are 1,740 million."""
+    picture_pixels: Count = 120_000_000
+    """Of one picture: an A2 drawing at 600 dpi is 140 million, and its decoder needs 4 bytes for each."""
+    picture_bytes: Count = 134_217_728
+    """128 MiB of packed pixels on their way to the OCR engine: 150 noisy A4 pages."""
+    ocr_page_seconds: Seconds = 30.0
+    """One page takes 1 to 2 s on one processor."""
+    ocr_seconds: Seconds = 300.0
+    """For all pictures of one item: 150 to 300 pages."""
+    ocr_memory_bytes: Count = 3_221_225_472
+    """3 GiB of data for the one OCR process; a picture of the largest size takes about 1.5."""
     wall_seconds: Seconds = 60.0
     """Sleeping and waiting do not count as processor time, so a wall clock is needed beside it."""
     cpu_seconds: Count = 40

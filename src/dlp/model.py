@@ -239,6 +239,23 @@ class Coverage(Frozen, frozen=True, kw_only=True):
     page: int
     how: str
     part: tuple[str, ...] = ()
+    quality: float = 1.0
+    """How sure the reading of a page by OCR is, 0..1."""
+
+
+class Picture(Frozen, frozen=True, kw_only=True):
+    """Something that only eyes can read: the pixels of a page or a picture, on their way to the OCR engine."""
+
+    part: tuple[str, ...] = ()
+    page: int | None = None
+    width: int
+    """Pixels, as `height`."""
+    height: int
+    raw: bytes
+    scale: float = 0.0
+    """Points a pixel; 0 when nothing tells how large it is shown."""
+    form: str = "grey"
+    """`grey`: pixels, one byte each, rows from the top; `postscript`: a program that draws pages. Packed by zlib."""
 
 
 class Document(Frozen, frozen=True, kw_only=True):
@@ -250,6 +267,8 @@ class Document(Frozen, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
     pages: int | None = None
     coverage: tuple[Coverage, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    """What is still to be read by OCR; empty once it was."""
 
 
 class Reference(Frozen, frozen=True, kw_only=True):

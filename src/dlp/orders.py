@@ -17,6 +17,7 @@ class Setup(Frozen, frozen=True, kw_only=True):
     uid: int | None = None
     gid: int | None = None
     extra: tuple[str, ...] = ()
+    passwords: tuple[str, ...] = ()
 
 
 class Order(Frozen, frozen=True, kw_only=True, tag="order"):

@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from typing import NamedTuple
 
-from dlp import durable, plan
+from dlp import durable, odd, plan
 from dlp.marks import lint
 from dlp.match import Matcher
 from dlp.model import (
@@ -60,6 +60,7 @@ def inspect(item: Item, body: int | None, kit: Kit) -> Inspection:
         untrusted = kit.sandbox.extract(body, name=item.name, size=os.fstat(body).st_size)
     read = time.perf_counter()
     findings, match_gaps = kit.matcher.find(untrusted)
+    findings = (*findings, *odd.find(item, untrusted))
     today = datetime.now().astimezone().date()
     findings = lint.dated(exempt(findings, kit.policy.exemptions, kit.matcher.digest_of, today), today)
     matched = time.perf_counter()

@@ -229,6 +229,13 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
         say_en="The content holds contact or other personal data; this was recorded",
         article=PERSONAL_ARTICLE,
     ),
+    Clause(
+        name="oddities",
+        action=Action.ALERT,
+        when=When(type=("oddity",)),
+        say="文件形式异常，已记录",
+        say_en="The form of the file is odd; this was recorded",
+    ),
 )
 
 

@@ -27,6 +27,7 @@ from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
 from dlp.model import Cut, Document, Frozen, Gap, GapKind, Say
+from dlp.ocr import Ocr
 from dlp.wire import Fault, Intake, WireError
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -99,20 +100,32 @@ class Sandbox:
     """Reads and redacts files in disposable children. Thread-safe; several threads may call it at once.
 
     `level` is `full` (Landlock, seccomp, resource limits and, where started by root, the unprivileged `user`) or
-    `rlimits` (resource limits and the user only), which a person must have written by hand. `extra` names Python
+    `rlimits` (resource limits and the user only), which a person must have written by hand. `passwords` are tried on
+    encrypted documents. At most `children` files are read at once (0: one for each processor). `extra` names Python
     files whose functions children can be asked for; it exists so that tests can run hostile code inside a real
     child, is empty in the product, and cannot be set from a configuration.
     """
 
     def __init__(
-        self, *, level: str = "full", user: str = "nobody", limits: Limits, extra: tuple[str, ...] = ()
+        self,
+        *,
+        level: str = "full",
+        user: str = "nobody",
+        limits: Limits,
+        passwords: tuple[str, ...] = (),
+        children: int = 0,
+        extra: tuple[str, ...] = (),
     ) -> None:
         self._level = level
         self._user = user
         self._limits = limits
+        self._passwords = passwords
         self._extra = extra
         self._zygote: Keeper | None = None
         self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(children or len(os.sched_getaffinity(0)))
+        drop = _unprivileged(user) if os.geteuid() == 0 else None
+        self._ocr = Ocr(limits, level=level, user=drop)
 
     def start(self) -> None:
         """Spawn the zygote and prove that a child of it is shut in; SandboxUnavailable names what is missing."""
@@ -126,6 +139,7 @@ class Sandbox:
             if self._zygote is not None:
                 self._zygote.close()
                 self._zygote = None
+        self._ocr.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -139,7 +153,7 @@ class Sandbox:
 
         Never raises for a bad document: whatever kept it from being read whole is a gap in the Document returned.
         """
-        return self._read(fd, orders.Task(what="extract", name=name[:NAME_BYTES], size=size))
+        return self._ocr.read(self._read(fd, orders.Task(what="extract", name=name[:NAME_BYTES], size=size)))
 
     def redact(self, fd: int, *, name: str, media: str, cuts: tuple[Cut, ...]) -> int | Gap:
         """Return the fd of a memfd, sealed against every change, with the file less its cuts; the caller closes it.
@@ -176,7 +190,9 @@ class Sandbox:
         return None
 
     def _read(self, fd: int, task: orders.Task) -> Document:
-        outcome = self._ask(fd, task)
+        # Whoever waits for OCR holds no slot: a text is read while a hundred scans wait.
+        with self._slots:
+            outcome = self._ask(fd, task)
         if isinstance(outcome, Gap):
             return Document(media="", gaps=(outcome,))
         try:
@@ -214,7 +230,16 @@ class Sandbox:
             zh, en = "；".join(lack.say.zh for lack in missing), "; ".join(lack.say.en for lack in missing)
             raise unavailable(Say(zh, en))
         uid, gid = (_unprivileged(self._user) or (None, None)) if os.geteuid() == 0 else (None, None)
-        zygote = Keeper(orders.Setup(level=self._level, limits=self._limits, uid=uid, gid=gid, extra=self._extra))
+        zygote = Keeper(
+            orders.Setup(
+                level=self._level,
+                limits=self._limits,
+                uid=uid,
+                gid=gid,
+                extra=self._extra,
+                passwords=self._passwords,
+            )
+        )
         try:
             self._prove(zygote)
         except SandboxUnavailable:

@@ -41,6 +41,12 @@ KILLED = (  # noqa: SIM905  as above
     "setuid setgid setreuid setregid setresuid setresgid setgroups capset personality acct quotactl syslog"
 ).split()
 
+_OUTSIDE = (  # noqa: SIM905  as above
+    "socket socketpair connect bind listen accept accept4 sendto sendmsg sendmmsg recvfrom recvmsg kill tkill fork "
+    "vfork pidfd_send_signal shmget msgget semget mq_open inotify_init inotify_init1 link linkat symlink symlinkat "
+    "mkdir mkdirat rename renameat renameat2 unlink unlinkat chmod fchmod fchmodat chown fchown lchown setsid setpgid"
+).split()
+
 _FCNTL = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC)
 """F_SETOWN and F_SETSIG are missing on purpose: with them a descriptor sends any signal to any process of the user."""
 _IOCTL = (termios.TCGETS, termios.TIOCGWINSZ, termios.FIONREAD, termios.FIOCLEX)
@@ -63,6 +69,21 @@ def load(pid: int) -> None:
     _add(wall, pyseccomp.ALLOW, "prlimit64", pyseccomp.Arg(0, pyseccomp.EQ, 0))
     _add(wall, pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
     # clone3 hides its flags in memory, where no filter looks: ENOSYS sends glibc back to clone.
+    _add(wall, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    wall.load()
+
+
+def load_for_program(answer: int) -> None:
+    """Enter a filter for a program that is about to be run: no network, no process but threads, nothing privileged.
+
+    `answer` is the errno that a refused call gives. Running the program itself is allowed; Landlock says which.
+    """
+    wall = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    wall.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
+    for name in (*KILLED, *_OUTSIDE):
+        if name != "execve":
+            _add(wall, pyseccomp.ERRNO(answer), name)
+    _add(wall, pyseccomp.ERRNO(answer), "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
     _add(wall, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
     wall.load()
 

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from dlp.limits import FRAME_BYTES, Limits
-from dlp.model import Coverage, Document, Frozen, Gap, GapKind, Removed, Segment, Slice, Table, evolve
+from dlp.model import Coverage, Document, Frozen, Gap, GapKind, Picture, Removed, Segment, Slice, Table, evolve
 
 T = TypeVar("T")
 
@@ -113,6 +113,8 @@ class Tag:
     TABLES = b"T"
     GAPS = b"G"
     COVERAGE = b"C"
+    PIXELS = b"p"
+    PICTURE = b"P"
     DONE = b"R"
     END = b"Z"
 
@@ -132,6 +134,10 @@ class Outlet:
         self._batch(Tag.TABLES, "tables", _rows(document.tables))
         self._batch(Tag.GAPS, "gaps", map(pack, document.gaps))
         self._batch(Tag.COVERAGE, "", map(pack, document.coverage))
+        for picture in document.pictures:
+            for piece in _pieces(picture.raw):
+                self._frame(Tag.PIXELS, _encoder.encode(piece))
+            self._frame(Tag.PICTURE, pack(evolve(picture, raw=b"")))
         self._end()
 
     def done(self, size: int, removed: tuple[Removed, ...]) -> None:
@@ -224,6 +230,7 @@ _segments = msgspec.msgpack.Decoder(tuple[Segment, ...])
 _tables = msgspec.msgpack.Decoder(tuple[Rows, ...])
 _gaps = msgspec.msgpack.Decoder(tuple[Gap, ...])
 _coverage = msgspec.msgpack.Decoder(tuple[Coverage, ...])
+_picture = msgspec.msgpack.Decoder(Picture)
 _done = msgspec.msgpack.Decoder(Done)
 _end = msgspec.msgpack.Decoder(End)
 
@@ -245,6 +252,9 @@ class Intake:
         self._untrusted_tables: list[Table] = []
         self._untrusted_gaps: list[Gap] = []
         self._untrusted_coverage: list[Coverage] = []
+        self._untrusted_pictures: list[Picture] = []
+        self._pixels = bytearray()
+        self._packed = 0
         self._untrusted_done: Done | None = None
         self._runs = 0
         self._more = False
@@ -289,6 +299,7 @@ class Intake:
             tables=tuple(self._untrusted_tables),
             gaps=tuple(self._untrusted_gaps),
             coverage=tuple(self._untrusted_coverage),
+            pictures=tuple(self._untrusted_pictures),
         )
 
     def outcome(self) -> Done | Gap:
@@ -305,6 +316,8 @@ class Intake:
         if (self._frames == 0) != (tag in (Tag.HEAD, Tag.DONE)):
             raise WireError(Fault.MALFORMED)
         if (self._text or self._edges) and tag not in (Tag.TEXT, Tag.EDGES, Tag.SEGMENTS):
+            raise WireError(Fault.MALFORMED)
+        if self._pixels and tag not in (Tag.PIXELS, Tag.PICTURE):
             raise WireError(Fault.MALFORMED)
         if self._more and tag != Tag.TABLES:
             raise WireError(Fault.MALFORMED)
@@ -383,6 +396,26 @@ class Intake:
         self._untrusted_coverage += untrusted
         self._check_count(self._untrusted_coverage)
 
+    def _take_pixels(self, payload: bytes) -> None:
+        piece = decode(_bytes, payload)
+        self._packed += len(piece)
+        if self._packed > self._limits.picture_bytes:
+            raise WireError(Fault.FLOOD)
+        self._pixels += piece
+
+    def _take_picture(self, payload: bytes) -> None:
+        untrusted = decode(_picture, payload)
+        _check_part(untrusted.part)
+        pixels = untrusted.width * untrusted.height if min(untrusted.width, untrusted.height) > 0 else 0
+        known = untrusted.form in ("grey", "postscript")
+        if untrusted.raw or not known or not 0 < pixels <= self._limits.picture_pixels:
+            raise WireError(Fault.MALFORMED)
+        if not math.isfinite(untrusted.scale) or (untrusted.page is not None and untrusted.page < 1):
+            raise WireError(Fault.MALFORMED)
+        self._untrusted_pictures.append(evolve(untrusted, raw=bytes(self._pixels)))
+        self._pixels.clear()
+        self._check_count(self._untrusted_pictures)
+
     def _take_done(self, payload: bytes) -> None:
         self._untrusted_done = decode(_done, payload)
 
@@ -414,6 +447,8 @@ _TAKES: dict[bytes, Callable[[Intake, bytes], None]] = {
     Tag.TABLES: Intake._take_tables,  # noqa: SLF001
     Tag.GAPS: Intake._take_gaps,  # noqa: SLF001
     Tag.COVERAGE: Intake._take_coverage,  # noqa: SLF001
+    Tag.PIXELS: Intake._take_pixels,  # noqa: SLF001
+    Tag.PICTURE: Intake._take_picture,  # noqa: SLF001
     Tag.DONE: Intake._take_done,  # noqa: SLF001
     Tag.END: Intake._take_end,  # noqa: SLF001
 }

@@ -67,7 +67,7 @@ class Zygote:
         self._children: dict[int, _Child] = {}
         self._extra = dict(map(_load_extra, setup.extra))
         _warm(setup.level)
-        self._ruleset = landlock.make_ruleset(_readable()) if setup.level == "full" else -1
+        self._ruleset = landlock.make_ruleset(readable()) if setup.level == "full" else -1
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
@@ -221,7 +221,7 @@ def _load_extra(path: str) -> tuple[str, ModuleType]:
     return name, module
 
 
-def _readable() -> list[str]:
+def readable() -> list[str]:
     """Return the folders that Python and its libraries read from; never a home, a prefix or a working folder."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     python = {path for name in names if (path := sysconfig.get_path(name))}

@@ -22,6 +22,10 @@ def inspection(seen: Inspection) -> dict[str, Any]:
         **_verdict(verdict),
         "findings": [finding(found) for found in seen.findings],
         "gaps": [gap(missed) for missed in seen.gaps],
+        "coverage": [
+            {"part": list(page.part), "page": page.page, "how": page.how, "quality": round(page.quality, 3)}
+            for page in seen.document.coverage
+        ],
         "packs": verdict.packs,
         "ms": {
             "extract": round(seen.ms.extract, 1),

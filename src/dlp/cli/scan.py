@@ -15,6 +15,7 @@ from rich.text import Text
 from dlp.cli import faces, records
 from dlp.cli.faces import tr
 from dlp.model import Action, Inspection
+from dlp.service import receipt
 from dlp.service.gate import Gate
 
 UNREADABLE = 25
@@ -86,6 +87,9 @@ def _show(seen: Inspection) -> None:
         head.append(tr("）", ")"))
     print_line = faces.console().print
     print_line(head, soft_wrap=True)
+    read = receipt.coverage(seen.document)
+    if read is not None and any(page.how in ("ocr", "unread") for page in seen.document.coverage):
+        print_line(Text(f"    {read.to(faces.language())}", style="dim"), soft_wrap=True)
     for reason in verdict.reasons:
         print_line(Text(f"    {reason.say.to(faces.language())}"), soft_wrap=True)
         if reason.article:

@@ -18,17 +18,66 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
+_OPEN = "application/vnd.oasis.opendocument."
+
 FORMATS: dict[str, str] = {
     "text/plain": "dlp.formats.plain",
     "text/csv": "dlp.formats.plain",
     "text/tab-separated-values": "dlp.formats.plain",
     "text/html": "dlp.formats.html",
+    "text/vcard": "dlp.formats.mail",
+    "message/rfc822": "dlp.formats.mail",
+    "application/rtf": "dlp.formats.rtf",
+    "application/xml": "dlp.formats.flatxml",
+    "image/svg+xml": "dlp.formats.flatxml",
     "application/pdf": "dlp.formats.pdf",
     DOCX: "dlp.formats.docx",
     XLSX: "dlp.formats.xlsx",
     PPTX: "dlp.formats.pptx",
-    "application/zip": "dlp.formats.archive",
+    "application/ofd": "dlp.formats.ofd",
+    "application/vnd.ms-xpsdocument": "dlp.formats.xps",
+    **{
+        _OPEN + kind + form: "dlp.formats.odf"
+        for kind in ("text", "spreadsheet", "presentation", "graphics", "chart", "formula", "image")
+        for form in ("", "-template", "-master")
+    },
+    "application/msword": "dlp.formats.doc",
+    "application/vnd.ms-excel": "dlp.formats.xls",
+    "application/vnd.ms-powerpoint": "dlp.formats.ppt",
+    "application/vnd.ms-outlook": "dlp.formats.msg",
+    "application/x-ole-storage": "dlp.formats.ole",
     "application/x-ole-encrypted": "dlp.formats.ooxml",
+    "image/png": "dlp.formats.image",
+    "image/jpeg": "dlp.formats.image",
+    "image/gif": "dlp.formats.image",
+    "image/bmp": "dlp.formats.image",
+    "image/tiff": "dlp.formats.image",
+    "image/webp": "dlp.formats.image",
+    "image/jp2": "dlp.formats.image",
+    "image/vnd.microsoft.icon": "dlp.formats.image",
+    "image/emf": "dlp.formats.metafile",
+    "image/wmf": "dlp.formats.metafile",
+    "image/pwg-raster": "dlp.formats.raster",
+    "image/urf": "dlp.formats.raster",
+    "application/vnd.cups-raster": "dlp.formats.raster",
+    "application/postscript": "dlp.formats.prints",
+    "application/vnd.hp-pjl": "dlp.formats.prints",
+    "application/zip": "dlp.formats.archive",
+    "application/gzip": "dlp.formats.archive",
+    "application/x-bzip2": "dlp.formats.archive",
+    "application/x-xz": "dlp.formats.archive",
+    "application/zstd": "dlp.formats.archive",
+    "application/x-compress": "dlp.formats.archive",
+    "application/x-lz4": "dlp.formats.archive",
+    "application/x-lzip": "dlp.formats.archive",
+    "application/x-7z-compressed": "dlp.formats.archive",
+    "application/vnd.rar": "dlp.formats.archive",
+    "application/x-tar": "dlp.formats.archive",
+    "application/vnd.ms-cab-compressed": "dlp.formats.archive",
+    "application/x-iso9660-image": "dlp.formats.archive",
+    "application/x-cpio": "dlp.formats.archive",
+    "application/x-lzh-compressed": "dlp.formats.archive",
+    "application/x-archive": "dlp.formats.archive",
 }
 """Media type -> module that reads it."""
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from lxml import etree
 
 from dlp.formats import DOCX, Full, NotRedactable, Source, zipsafe
-from dlp.formats.ooxml import Walk, check_encoding, parse
+from dlp.formats.ooxml import Members, Walk, check_encoding, parse
 from dlp.formats.ooxml_text import Block, Collector
 from dlp.formats.room import Room
 from dlp.model import Cut, Document, Removed
@@ -27,7 +27,12 @@ _DIGITAL_SIGNATURE = "_xmlsignatures/"
 
 def extract(source: Source, room: Room) -> Document:
     """Return all text of a Word document. `anchor` of a segment is the number of its block in its part."""
-    walk = Walk(source, room)
+    return read_package(zipsafe.Package(source, room), room)
+
+
+def read_package(package: Members, room: Room) -> Document:
+    """Return all text of the package of a Word document."""
+    walk = Walk(package, room)
     try:
         walk.run()
     except Full as full:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from lxml import etree
 
 from dlp.formats import Full, Source
+from dlp.formats.loose import decode_base64
 from dlp.formats.room import Reading, Room
 from dlp.model import Document, GapKind, Slice, Zone
 from dlp.sniff import charset
@@ -66,9 +67,28 @@ def extract(source: Source, room: Room) -> Document:
             reading.miss(GapKind.CORRUPT, "the page is in no encoding that fits it")
         for number, (text, encoding) in enumerate(texts):
             _walk(text, reading, suffix=f"~{encoding}" if number else "")
+        _read_data(texts[0][0] if texts else "", reading)
     except Full as full:
         reading.miss(full.kind, full.detail)
     return reading.document(MEDIA[0])
+
+
+def _read_data(text: str, reading: Reading) -> None:
+    """Read the files that stand in the page as data, each once."""
+    seen: set[str] = set()
+    for found in _DATA.finditer(text):
+        if found[1] in seen:
+            continue
+        seen.add(found[1])
+        if len(seen) > _MOST_DATA:
+            raise Full(GapKind.TOO_MANY, f"it holds more than {_MOST_DATA} files as data")
+        data = decode_base64(unquote(found[1]))
+        reading.room.spend_entries()
+        reading.room.spend_bytes(len(data))
+        if data:
+            reading.take(reading.room.descend(f"data {len(seen)}", data))
+        else:
+            reading.miss(GapKind.CORRUPT, "a file that stands in the page as data cannot be unpacked")
 
 
 def _decode(data: bytes) -> list[tuple[str, str]]:
@@ -223,3 +243,6 @@ class _Page:
 
 
 _TAG = re.compile(r"<[^<>]*>")
+_DATA = re.compile(r"data:[\w/+.;=-]{0,100};base64,([A-Za-z0-9+/=%\s]{24,})", re.IGNORECASE)
+"""A picture or file that stands in the page itself, in an attribute or a style (RFC 2397)."""
+_MOST_DATA = 500

@@ -10,16 +10,15 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
 from lxml import etree
 
-from dlp.formats import Full, Source, loose
+from dlp.formats import Full, Source, locked, loose
 from dlp.formats.ooxml_text import Block, Collector
 from dlp.formats.room import Reading, Room
-from dlp.formats.zipsafe import Package
-from dlp.model import Document, Gap, GapKind, Slice, Zone
+from dlp.model import Document, GapKind, Slice, Zone
 from dlp.sniff import containers, magic
 
 MEDIA = ("application/x-ole-encrypted",)
@@ -45,10 +44,17 @@ _IDLE = (  # binary parts that hold no words beyond what the look for runs of te
 
 
 def extract(source: Source, room: Room) -> Document:
-    """Return a gap: an encrypted Office file ([MS-OFFCRYPTO]) is an OLE file with the package inside, sealed."""
-    del source
-    gap = room.gap(GapKind.ENCRYPTED, "the Office file needs a password")
-    return Document(media="application/x-ole-encrypted", gaps=(gap,))
+    """Return what an encrypted Office file ([MS-OFFCRYPTO]) holds under one of the listed passwords, or a gap.
+
+    It is an OLE file with the package inside, sealed.
+    """
+    reading = Reading(room)
+    plain = locked.unlock(source, room)
+    if plain is None:
+        reading.miss(GapKind.ENCRYPTED, "the Office file needs a password")
+    else:
+        reading.take(room.descend("(decrypted)", plain))
+    return reading.document(MEDIA[0])
 
 
 class Taker:
@@ -97,6 +103,19 @@ def parse(data: bytes, target: Any, room: Room) -> None:
         parser.close()
     except etree.LxmlError:
         raise Full(GapKind.CORRUPT, "an XML part is not well-formed, or is nested too deep") from None
+
+
+def tree(data: bytes, room: Room) -> Any:
+    """Return the root element of one XML part. Raises `Full` when it is not well-formed or declares a type."""
+    check_encoding(data)
+    room.check_time()
+    try:
+        root = etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
+    except (etree.LxmlError, ValueError):
+        raise Full(GapKind.CORRUPT, "an XML part is not well-formed, or is nested too deep") from None
+    if root.getroottree().docinfo.doctype:
+        raise Full(GapKind.CORRUPT, "an XML part declares a document type")
+    return root
 
 
 _WORDY = re.compile(rb">\s*[^<\s]")
@@ -148,7 +167,18 @@ class Relation(NamedTuple):
     external: bool
 
 
-def relations(package: Package, part: str, room: Room) -> tuple[Relation, ...]:
+class Members(Protocol):
+    """What is asked of a package: the names of its members, their content, and bytes that belong to none of them."""
+
+    loose: list[bytes]
+    members: dict[str, Any]
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a member; `Full` when it cannot be had."""
+        ...
+
+
+def relations(package: Members, part: str, room: Room) -> tuple[Relation, ...]:
     """Return the relationships of a part ("" for the package); none when they are missing or broken."""
     name = rels_name(part)
     if name not in package.members:
@@ -199,10 +229,10 @@ class _Relations:
 class Walk:
     """Reads all members of one package into one reading. `special` members are left to the caller."""
 
-    def __init__(self, source: Source, room: Room) -> None:
+    def __init__(self, package: Members, room: Room) -> None:
         self.room = room
         self.reading = Reading(room)
-        self.package = Package(source, room)
+        self.package = package
         self.folded = {name.lower(): name for name in self.package.members}
         self.thumbnails = {r.target for r in relations(self.package, "", room) if r.kind.endswith("/thumbnail")}
 
@@ -298,9 +328,9 @@ class Walk:
             known = hashlib.sha256(data).hexdigest() in _KNOWN_THUMBNAILS
             if known or (max(size) <= _THUMBNAIL and len(data) <= _THUMBNAIL_BYTES):
                 return
-        if media in ("image/emf", "image/wmf", "image/svg+xml"):
+        if media == "image/wmf":
             self._add_runs(name, data)
-        self.reading.note(Gap(kind=GapKind.NO_OCR, part=self.path(name), detail=f"a picture ({media}) was not read"))
+        self.reading.take(self.room.descend(name, data))
 
 
 def _as_html(name: str, data: bytes, room: Room) -> Document:

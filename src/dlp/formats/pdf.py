@@ -8,6 +8,7 @@ read for what the last one no longer shows. Whatever was not read is a gap, neve
 from __future__ import annotations
 
 import re
+import zlib
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 from dlp.formats import Source
 from dlp.formats.pdf_lines import Line, build
 from dlp.formats.pdf_pages import Frame, Reader, Second, Seen, Unreadable
-from dlp.formats.pdf_places import Found, Spot, Walk, draws, headers_in_attachments, unlock, weigh
+from dlp.formats.pdf_places import Found, Spot, Walk, decrypted, draws, headers_in_attachments, unlock, weigh
+from dlp.formats.placed import strip as strip_of
 from dlp.formats.room import Full, Reading, Room
-from dlp.model import Coverage, Document, Gap, GapKind, Segment, Strip, Zone, evolve
+from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Strip, Zone, evolve
 
 MEDIA = ("application/pdf",)
 
@@ -26,6 +28,8 @@ ODD_SHARE = 0.02  # of the letters of a page: above it the font maps are not bel
 IMAGE_SHARE = 0.15  # of the page: above it a picture can hold text that matters
 READABLE_PIXELS = 1_024  # all pictures of a page together: below it they cannot show a word
 MARGIN = 0.08  # of the page height: where headers and footers stand
+DPI = 200  # of pages that are read by OCR
+MOST_PIXELS = 4_000  # a side
 LOST_PAGES = 50  # in a row: then the page tree lies
 REVISIONS = 24  # older revisions read of one file
 REVISION_PAGES = 1_000
@@ -78,6 +82,9 @@ class _Pdf:
         self._sizes: dict[int, float] = {}
         self._shown: dict[int, str] = {}
         self._known: set[str] = set()
+        self._pictures: list[Picture] = []
+        self._believed: set[str] = set()
+        self._structure: Any = None
 
     def gap(self, kind: GapKind, detail: str, page: int | None = None) -> None:
         """Note something that was not read."""
@@ -90,6 +97,7 @@ class _Pdf:
         whole = Reading(self._room)
         whole.segments = _margins(self._segments, self._frames, self._sizes)
         whole.coverage = self._coverage
+        whole.pictures = self._pictures
         for gap in self._gaps:
             whole.note(gap)
         for inner in self._nested:
@@ -98,20 +106,25 @@ class _Pdf:
 
     def run(self) -> None:
         """Read everything, pages first."""
-        structure = self._unlock()
-        if structure is not None:
-            trouble = weigh(structure)
-            if trouble is not None:
-                self.gap(*trouble)
-                return
-        reader = self._open()
-        if reader is None:
+        self._structure = self._unlock()
+        if not self._weighed():
             return
+        known = self._structure
+        reader = self._open()
+        if reader is None or (self._structure is not known and not self._weighed()):
+            return
+        structure = self._structure
         self._read_pages(reader, structure)
         if structure is not None:
             self._walk(structure)
         self._revisions()
         self._envelope(structure)
+
+    def _weighed(self) -> bool:
+        trouble = weigh(self._structure) if self._structure is not None else None
+        if trouble is not None:
+            self.gap(*trouble)
+        return trouble is None
 
     def _unlock(self) -> Any:
         try:
@@ -124,13 +137,25 @@ class _Pdf:
             return self._stack.enter_context(Reader(self._raw))
         except Unreadable as why:
             if why.locked:
-                self.gap(GapKind.ENCRYPTED, "needs a password")
-                return None
+                return self._open_locked()
         try:
             return self._stack.enter_context(Second(self._raw))
         except Exception:  # noqa: BLE001  pdfminer raises anything at all on broken files
             self.gap(GapKind.CORRUPT, "no reader can open this PDF")
             return None
+
+    def _open_locked(self) -> Reader | None:
+        """Open the document under one of the listed passwords; what is read then is a copy without any."""
+        for password in self._room.passwords:
+            self._room.check_time()
+            plain = decrypted(self._raw, password)
+            if plain is not None:
+                self._room.spend_bytes(len(plain))
+                self._raw = plain
+                self._structure = self._unlock()
+                return self._stack.enter_context(Reader(plain))
+        self.gap(GapKind.ENCRYPTED, "needs a password")
+        return None
 
     def _read_pages(self, reader: Reader | Second, structure: Any) -> None:
         self._pages = reader.pages
@@ -153,7 +178,7 @@ class _Pdf:
             self._sizes[index + 1] = _body_size(seen)
             lines = build(seen.glyphs)
             self._keep(lines, index + 1)
-            self._judge(seen, index, structure, bool(lines))
+            self._judge(seen, index, structure, bool(lines), reader)
 
     def _read_page(self, reader: Reader | Second, index: int) -> Seen | None:
         try:
@@ -178,7 +203,7 @@ class _Pdf:
                     text=line.text,
                     part=self._room.part,
                     anchor=anchor,
-                    strip=_strip(line, page),
+                    strip=strip_of(line, page),
                     zone=zone or (Zone.HIDDEN if line.hidden else Zone.BODY),
                     soft=line.soft,
                 )
@@ -187,23 +212,61 @@ class _Pdf:
         if not anchor:
             self._shown[page] = "".join(_squeezed(line.text) for line in lines)
 
-    def _judge(self, seen: Seen, index: int, structure: Any, has_lines: bool) -> None:
+    def _foreign(self, seen: Seen) -> bool:
+        """Tell whether a page is to be looked at because its text has no Chinese character at all.
+
+        Fonts of print streams map everything to Latin letters. Once a page in the same fonts was looked at, and what
+        it shows is what it says, the others are believed.
+        """
+        letters = [letter for letter in seen.glyphs.text if not letter.isspace()]
+        if not letters or any(letter >= "\u2e80" for letter in letters):
+            return False
+        new = {kind.face for kind in seen.glyphs.kinds} - self._believed
+        self._believed |= new
+        return bool(new)
+
+    def _picture(self, reader: Reader | Second, index: int) -> bool:
+        """Hand the page to the OCR engine as it is shown; False when it cannot be drawn."""
+        drawn = reader.render(index, DPI, MOST_PIXELS) if isinstance(reader, Reader) else None
+        if drawn is None:
+            return False
+        self._room.spend_pixels(drawn.width * drawn.height)
+        packed = zlib.compress(drawn.pixels, 1)
+        self._room.spend_packed(len(packed))
+        self._pictures.append(
+            Picture(
+                part=self._room.part,
+                page=index + 1,
+                width=drawn.width,
+                height=drawn.height,
+                raw=packed,
+                scale=1 / drawn.scale,
+            )
+        )
+        return True
+
+    def _judge(self, seen: Seen, index: int, structure: Any, has_lines: bool, reader: Reader | Second) -> None:
         """Decide whether a page was read, and say what on it was not."""
         page = index + 1
         for said in seen.spoken:
             self._add(Found(said, Zone.HIDDEN, "/ActualText", Spot(page)))
         how = "text" if has_lines else "blank"
-        if seen.odd > ODD_SHARE * seen.letters:
-            self.gap(GapKind.UNTRUSTED_TEXT, "the fonts do not tell which characters they show", page)
+        why: tuple[GapKind, str] | None = None
         pictured = seen.images > 0 and seen.pixels > READABLE_PIXELS
-        if pictured and not has_lines:
-            self.gap(GapKind.NO_OCR, "the page is a picture", page)
-            how = "unread"
+        if seen.odd > ODD_SHARE * seen.letters:
+            why = GapKind.UNTRUSTED_TEXT, "the fonts do not tell which characters they show"
+        elif pictured and not has_lines:
+            why = GapKind.NO_OCR, "the page is a picture"
         elif pictured and seen.covered > IMAGE_SHARE:
-            self.gap(GapKind.NO_OCR, "pictures cover a part of the page", page)
+            why = GapKind.NO_OCR, "pictures cover a part of the page"
         elif not has_lines and seen.painted:
-            self.gap(GapKind.NO_OCR, "the page shows something that is not text", page)
-            how = "unread"
+            why = GapKind.NO_OCR, "the page shows something that is not text"
+        elif self._foreign(seen):
+            why = GapKind.UNTRUSTED_TEXT, "the text has no Chinese character, and its fonts cannot be asked why"
+        if why is not None:
+            how = "ocr" if self._picture(reader, index) else "unread"
+            if how == "unread":
+                self.gap(*why, page)
         elif seen.objects == 0 and structure is not None and draws(structure, index):
             self.gap(GapKind.CORRUPT, "the page has content that the reader does not see", page)
             how = "unread"
@@ -286,22 +349,6 @@ class _Pdf:
                 self.gap(GapKind.CORRUPT, "the end of the file is missing")
             elif len(tail) > 16:
                 self._nested.append(self._room.descend("after the end", tail))
-
-
-def _strip(line: Line, page: int) -> Strip:
-    x0, y0, x1, y1 = line.box
-    return Strip(
-        page=page,
-        x0=x0,
-        y0=y0,
-        x1=x1,
-        y1=y1,
-        edges=line.edges.astype("<f4").tobytes(),
-        vertical=line.vertical,
-        size=line.size,
-        face=line.face,
-        colour=line.colour,
-    )
 
 
 def _squeezed(text: str) -> str:

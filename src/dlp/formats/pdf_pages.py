@@ -192,6 +192,44 @@ class Reader:
             if page:
                 pdfium.FPDF_ClosePage(page)
 
+    def render(self, number: int, dpi: float, most: int) -> Raster | None:
+        """Return page `number` (from 0) as grey pixels at `dpi`, at most `most` pixels a side; None where it fails."""
+        page = pdfium.FPDF_LoadPage(self._document, number)
+        if not page:
+            return None
+        try:
+            frame = _frame(ctypes.cast(page, ctypes.c_void_p).value or 0)
+            scale = min(dpi / 72, most / max(frame.width, frame.height))
+            return _render(page, frame, scale)
+        finally:
+            pdfium.FPDF_ClosePage(page)
+
+
+class Raster(NamedTuple):
+    """Grey pixels, one byte each, rows from the top. `scale` is pixels a point."""
+
+    width: int
+    height: int
+    pixels: bytes
+    scale: float
+
+
+def _render(page: Any, frame: Frame, scale: float) -> Raster | None:
+    wide, high = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    bitmap = pdfium.FPDFBitmap_CreateEx(wide, high, pdfium.FPDFBitmap_Gray, None, 0)
+    if not bitmap:
+        return None
+    try:
+        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, wide, high, 0xFFFFFFFF)
+        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, wide, high, 0, pdfium.FPDF_ANNOT)
+        stride = pdfium.FPDFBitmap_GetStride(bitmap)
+        raw = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * high)
+    finally:
+        pdfium.FPDFBitmap_Destroy(bitmap)
+    if stride != wide:
+        raw = np.frombuffer(raw, dtype=np.uint8).reshape(high, stride)[:, :wide].tobytes()
+    return Raster(wide, high, raw, scale)
+
 
 def _read(page: int) -> Seen | None:
     frame = _frame(page)
@@ -382,20 +420,10 @@ class _Styles:
 
 def _shows(page: int, frame: Frame) -> bool:
     """Render a page small and return whether anything can be seen on it."""
-    scale = min(1.0, 800 / max(frame.width, frame.height))
-    wide, high = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-    bitmap = pdfium.FPDFBitmap_CreateEx(wide, high, pdfium.FPDFBitmap_Gray, None, 0)
-    if not bitmap:
+    seen = _render(ctypes.cast(page, pdfium.FPDF_PAGE), frame, min(1.0, 800 / max(frame.width, frame.height)))
+    if seen is None:
         return True  # what cannot be looked at is not called blank
-    try:
-        pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, wide, high, 0xFFFFFFFF)
-        handle = ctypes.cast(page, pdfium.FPDF_PAGE)
-        pdfium.FPDF_RenderPageBitmap(bitmap, handle, 0, 0, wide, high, 0, pdfium.FPDF_ANNOT)
-        stride = pdfium.FPDFBitmap_GetStride(bitmap)
-        raw = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * high)
-    finally:
-        pdfium.FPDFBitmap_Destroy(bitmap)
-    grey = np.frombuffer(raw, dtype=np.uint8).reshape(high, stride)[:, :wide]
+    grey = np.frombuffer(seen.pixels, dtype=np.uint8)
     return int(grey.max()) - int(grey.min()) > 8
 
 

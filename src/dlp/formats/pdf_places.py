@@ -103,6 +103,7 @@ _NOTES = frozenset(
         "/Watermark",
     ]
 )
+_ACTIONS = frozenset(("/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/GoToE", "/Rendition", "/Movie"))
 _MEDIA = frozenset(("/Screen", "/Movie", "/Sound", "/RichMedia", "/3D", "/Rendition"))
 _SPOKEN = frozenset(
     ["/JS", "/JavaScript", "/URI", "/Alt", "/ActualText", "/E", "/TU", "/DV", "/V", "/Opt", "/RV", "/XFA"]
@@ -149,6 +150,17 @@ class Attached(NamedTuple):
 def unlock(raw: bytes) -> Any:
     """Open a document with the empty password; raises what pikepdf raises."""
     return pikepdf.open(io.BytesIO(raw), suppress_warnings=True)
+
+
+def decrypted(raw: bytes, password: str) -> bytes | None:
+    """Return the document without its encryption, or None when this is not its password."""
+    out = io.BytesIO()
+    try:
+        with pikepdf.open(io.BytesIO(raw), password=password, suppress_warnings=True) as pdf:
+            pdf.save(out, encryption=False)
+    except pikepdf.PdfError:
+        return None
+    return out.getvalue()
 
 
 def weigh(pdf: Any) -> Trouble | None:
@@ -313,6 +325,9 @@ class Walk:
         mask = thing.get("/SMask")
         if isinstance(mask, pikepdf.Dictionary) and not isinstance(mask, pikepdf.Stream):
             self._mask(mask)
+        action = thing.get("/S")
+        if isinstance(action, pikepdf.Name) and str(action) in _ACTIONS:
+            self._emit(str(action)[1:], Zone.HIDDEN, "/Action", spot)
         signed = "/ByteRange" in thing
         for key in thing.keys():  # noqa: SIM118  see above
             if key in _SILENT or (signed and key == "/Contents"):

@@ -6,8 +6,8 @@ package like any other.
 
 from __future__ import annotations
 
-from dlp.formats import PPTX, Full, Source
-from dlp.formats.ooxml import Walk
+from dlp.formats import PPTX, Full, Source, zipsafe
+from dlp.formats.ooxml import Members, Walk
 from dlp.formats.room import Room
 from dlp.model import Document
 
@@ -16,7 +16,12 @@ MEDIA = (PPTX,)
 
 def extract(source: Source, room: Room) -> Document:
     """Return all text of a presentation. `anchor` of a segment is the number of its block in its part."""
-    walk = Walk(source, room)
+    return read_package(zipsafe.Package(source, room), room)
+
+
+def read_package(package: Members, room: Room) -> Document:
+    """Return all text of the package of a presentation."""
+    walk = Walk(package, room)
     try:
         walk.run()
     except Full as full:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from dlp.formats import FORMATS, Full, Source
 from dlp.limits import Limits
-from dlp.model import Coverage, Document, Gap, GapKind, Segment, Slice, Table, Zone
+from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Slice, Table, Zone
 from dlp.sniff import EDGE_BYTES, sniff
 
 __all__ = ["Full", "Reading", "Room"]
@@ -20,19 +20,23 @@ RATIO_FROM = 1 << 20  # bytes; small things may pack well (a row of blanks) and 
 class _Purse:
     """What is spent so far. One for the whole item, shared by all its layers."""
 
-    __slots__ = ("cells", "chars", "entries", "expanded", "pages", "segments")
+    __slots__ = ("cells", "chars", "entries", "expanded", "packed", "pages", "pixels", "segments")
 
     def __init__(self) -> None:
         self.expanded = self.entries = self.pages = self.chars = self.segments = self.cells = 0
+        self.pixels = self.packed = 0
 
 
 class Room:
     """The budget of one item. Every `spend_` raises `Full` when the limit is passed, and goes on raising after."""
 
-    __slots__ = ("_depth", "_purse", "_until", "limits", "part")
+    __slots__ = ("_depth", "_purse", "_until", "limits", "part", "passwords")
 
-    def __init__(self, limits: Limits | None = None, *, part: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, part: tuple[str, ...] = (), passwords: tuple[str, ...] = ()
+    ) -> None:
         self.limits = limits or Limits()
+        self.passwords = passwords
         self.part = part
         self._depth = 0
         self._purse = _Purse()
@@ -79,6 +83,19 @@ class Room:
         if self._purse.cells > self.limits.cells:
             raise Full(GapKind.TOO_MANY, f"it has more than {self.limits.cells} table cells")
 
+    def spend_pixels(self, count: int) -> None:
+        """Account for `count` pixels of one picture, before it is decoded."""
+        self._purse.pixels += count
+        if count > self.limits.picture_pixels or self._purse.pixels > self.limits.pixels:
+            raise Full(GapKind.TOO_BIG, "its pictures have more pixels than the limit")
+        self.check_time()
+
+    def spend_packed(self, count: int) -> None:
+        """Account for `count` bytes of packed pixels that go to the OCR engine."""
+        self._purse.packed += count
+        if self._purse.packed > self.limits.picture_bytes:
+            raise Full(GapKind.TOO_BIG, f"its pictures are more than {self.limits.picture_bytes} bytes")
+
     def check_ratio(self, packed: int, expanded: int) -> None:
         """Refuse what unpacks to far more than it takes (bytes); small things are let through."""
         if expanded > RATIO_FROM and expanded > packed * self.limits.ratio:
@@ -94,7 +111,8 @@ class Room:
         if self._depth + 1 > self.limits.depth:
             raise Full(GapKind.TOO_DEEP, f"containers are nested more than {self.limits.depth} deep")
         room = object.__new__(Room)
-        room.limits, room._purse, room._until = self.limits, self._purse, self._until
+        room.limits, room.passwords = self.limits, self.passwords
+        room._purse, room._until = self._purse, self._until
         room.part, room._depth = (*self.part, name), self._depth + 1
         return room
 
@@ -137,7 +155,7 @@ def read(media: str, source: Source, room: Room) -> Document:
 class Reading:
     """What a format has read so far; spends from the room with every line."""
 
-    __slots__ = ("_gaps", "coverage", "room", "segments", "tables")
+    __slots__ = ("_gaps", "coverage", "pictures", "room", "segments", "tables")
 
     def __init__(self, room: Room) -> None:
         self.room = room
@@ -145,6 +163,7 @@ class Reading:
         self.tables: list[Table] = []
         self._gaps: dict[Gap, None] = {}
         self.coverage: list[Coverage] = []
+        self.pictures: list[Picture] = []
 
     def add(self, text: str, *, part: tuple[str, ...], anchor: str = "", zone: Zone = Zone.BODY) -> int:
         """Append one segment and return its number. `part` is the whole path, with that of the room."""
@@ -174,6 +193,7 @@ class Reading:
         self.segments += document.segments
         self._gaps.update(dict.fromkeys(document.gaps))
         self.coverage += document.coverage
+        self.pictures += document.pictures
         for table in document.tables:
             rows = tuple(tuple(Slice(c.segment + first, c.start, c.end) for c in row) for row in table.rows)
             self.tables.append(Table(part=table.part, rows=rows))
@@ -186,4 +206,5 @@ class Reading:
             tables=tuple(self.tables),
             gaps=tuple(self._gaps),
             coverage=tuple(self.coverage),
+            pictures=tuple(self.pictures),
         )

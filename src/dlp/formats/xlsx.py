@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dlp.formats import XLSX, Full, Source
-from dlp.formats.ooxml import Taker, Walk, parse, relations
+from dlp.formats import XLSX, Full, Source, zipsafe
+from dlp.formats.ooxml import Members, Taker, Walk, parse, relations
 from dlp.formats.ooxml_text import Block, Collector
 from dlp.formats.room import Reading, Room
-from dlp.model import Document, GapKind, Slice, Zone
+from dlp.formats.rows import Rows
+from dlp.model import Document, GapKind, Zone
 
 MEDIA = (XLSX,)
 
 _SHEETS = frozenset({"worksheet", "macrosheet"})
-_WIDEST = 1_024  # columns: a wider row keeps its cells in order, without the empty ones between
 _WORDS = re.compile(r'"|[^\x00-\x7f]|\d{7}')  # a formula without quotes, Chinese or long numbers says nothing
 _REFERENCE = re.compile(r"([A-Z]{1,3})[0-9]{1,7}")
 _SCIENTIFIC = re.compile(r"-?\d(?:\.\d+)?E\+?\d{1,2}")
@@ -27,7 +27,12 @@ def extract(source: Source, room: Room) -> Document:
     Numbers come as they are stored: Excel keeps 15 digits, and a longer number that was typed as one is lost in the
     file already.
     """
-    walk = _Workbook(source, room)
+    return read_package(zipsafe.Package(source, room), room)
+
+
+def read_package(package: Members, room: Room) -> Document:
+    """Return all text of the package of a workbook."""
+    walk = _Workbook(package, room)
     try:
         walk.run(walk.strings())
         walk.rest()
@@ -39,8 +44,8 @@ def extract(source: Source, room: Room) -> Document:
 class _Workbook(Walk):
     """A walk that reads the shared strings first and puts them where the cells refer to them."""
 
-    def __init__(self, source: Source, room: Room) -> None:
-        super().__init__(source, room)
+    def __init__(self, package: Members, room: Room) -> None:
+        super().__init__(package, room)
         self.shared: list[str] = []
         self.used: set[int] = set()
         self._shared_part = ""
@@ -94,8 +99,7 @@ class _Cells(Taker):
     def __init__(self, book: _Workbook, part: tuple[str, ...]) -> None:
         super().__init__(book.reading, part)
         self._book = book
-        self._cells: list[tuple[int, str]] = []
-        self._rows: list[tuple[Slice, ...]] = []
+        self.rows = Rows(book.reading, part)
         self._column = -1
         self._kind = ""
         self._value: list[str] = []
@@ -114,37 +118,15 @@ class _Cells(Taker):
     def cell(self, attrib: Mapping[str, str]) -> None:
         """Begin a cell; without a reference it stands behind the one before."""
         found = _REFERENCE.fullmatch(attrib.get("r", ""))
-        self._column = _column(found[1]) if found else (self._cells[-1][0] + 1 if self._cells else 0)
+        self._column = _column(found[1]) if found else self.rows.next
         self._kind = attrib.get("t", "n")
         self._value = []
 
     def end_cell(self) -> None:
         """End a cell."""
         if text := "".join(self._value):
-            self._cells.append((self._column, text))
+            self.rows.cell(self._column, text)
         self._column = -1
-
-    def end_row(self) -> None:
-        """End a row: it becomes one segment and one row of the grid."""
-        row, self._cells = self._cells, []
-        if not row:
-            return
-        texts: list[str] = []
-        spans: list[tuple[int, int]] = []
-        at = 0
-        for column, text in row:
-            while len(spans) < min(column, _WIDEST):
-                spans.append((at, at))
-            spans.append((at, at + len(text)))
-            texts.append(text)
-            at += len(text) + 1
-        number = self.reading.add("\t".join(texts), part=self.part, anchor=f"r{len(self._rows)}")
-        self._rows.append(tuple(Slice(number, start, min(end, at - 1)) for start, end in spans))
-
-    def end_sheet(self) -> None:
-        """End the sheet."""
-        self.reading.tabulate(iter(self._rows), part=self.part)
-        self._rows = []
 
     def _read(self, block: Block) -> str:
         text = block.text
@@ -185,10 +167,9 @@ class _Sheet(Collector):
         if name == "c":
             self._taker.end_cell()
         elif name == "row":
-            self._taker.end_row()
+            self._taker.rows.end_row()
         elif self._depth == 0:
-            self._taker.end_row()
-            self._taker.end_sheet()
+            self._taker.rows.end()
 
 
 def _column(letters: str) -> int:

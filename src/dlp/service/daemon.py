@@ -18,7 +18,7 @@ from dlp.config import Config
 from dlp.errors import DlpError, StoreError
 from dlp.model import Outcome, Say, State
 from dlp.service.desk import folder_sources, open_vault
-from dlp.service.gate import Gate
+from dlp.service.gate import Gate, threads
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
 from dlp.sources import Found, ReleaseError
@@ -146,7 +146,8 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         signal.signal(signal.SIGTERM, lambda *_: running.stop.set())
         signal.signal(signal.SIGINT, lambda *_: running.stop.set())
         signal.signal(signal.SIGHUP, lambda *_: hup.set())
-    workers = [threading.Thread(target=_work, args=(running,), name=f"worker-{n}") for n in range(_workers(running))]
+    count = threads(running.gate.config)
+    workers = [threading.Thread(target=_work, args=(running,), name=f"worker-{n}") for n in range(count)]
     watchers = [
         threading.Thread(
             target=source.watch,
@@ -181,10 +182,6 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         thread.join()
     for thread in watchers:
         thread.join(5)
-
-
-def _workers(running: Running) -> int:
-    return running.gate.config.sandbox.children or len(os.sched_getaffinity(0))
 
 
 def _offer(running: Running) -> Callable[[Found], None]:
@@ -242,8 +239,8 @@ def _retry(running: Running) -> None:
     """Finish jobs that stood still because a folder was unwritable or a disk full."""
     stale = time.time() - RETRY_SECONDS
     for job in running.store.unfinished():
-        if job.updated > stale:
-            continue  # a worker has it in hand
+        if job.updated > stale or running.line.in_hand(job.id):
+            continue
         _carry_on(running, job)
 
 

@@ -11,9 +11,8 @@ from dlp import audit, pipeline
 from dlp.config import Config
 from dlp.errors import Denied, UsageError
 from dlp.model import Say, State
-from dlp.sandbox import Sandbox
 from dlp.service import compiled
-from dlp.service.gate import load_packs, redactable
+from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.keys import deployment_key
 from dlp.service.line import Line
 from dlp.service.receipt import STATES
@@ -106,7 +105,7 @@ class _reviewing:  # noqa: N801  used as a function
         config = self._config
         key = deployment_key(Path(config.store.path).parent)
         loaded = load_packs(config)
-        self._sandbox = Sandbox(level=config.sandbox.level, user=config.sandbox.user, limits=config.limits)
+        self._sandbox = sandbox_of(config)
         matcher = compiled.matcher(config, loaded, key)
         kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded))
         return Line(

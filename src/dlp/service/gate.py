@@ -102,6 +102,26 @@ def redactable(loaded: Sequence[packs.Pack]) -> frozenset[str]:
     return frozenset(pack.full_id(rule) for pack in loaded for rule in pack.rules if rule.cuts)
 
 
+def sandbox_of(config: Config) -> Sandbox:
+    """Return the sandbox that a configuration asks for, not started yet."""
+    return Sandbox(
+        level=config.sandbox.level,
+        user=config.sandbox.user,
+        limits=config.limits,
+        passwords=configuration.passwords(config),
+        children=config.sandbox.children,
+    )
+
+
+SCANS = 8
+"""Files that may wait for OCR while others are read: so many threads more than readers are at work."""
+
+
+def threads(config: Config) -> int:
+    """Return how many files are under way at once: readers, and scans that wait for OCR beside them."""
+    return (config.sandbox.children or len(os.sched_getaffinity(0))) + SCANS
+
+
 class Gate:
     """Scans and redacts single files and texts; holds one sandbox. Use as a context manager or call `close()`."""
 
@@ -109,7 +129,7 @@ class Gate:
         self.config = config
         self.packs = load_packs(config)
         self._key = key or _key_if_present(config)
-        self._sandbox = Sandbox(level=config.sandbox.level, user=config.sandbox.user, limits=config.limits)
+        self._sandbox = sandbox_of(config)
         self._started = False
         self._matcher = compiled.matcher(config, self.packs, self._key)
 
@@ -146,7 +166,7 @@ class Gate:
         """
         self.kit  # noqa: B018  starts the sandbox once, before the threads ask for it
         ahead: deque[Future[Inspection]] = deque()
-        readers = self.config.sandbox.children or len(os.sched_getaffinity(0))
+        readers = threads(self.config)
         with ThreadPoolExecutor(readers) as pool:
             try:
                 for path in paths:

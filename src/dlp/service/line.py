@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,11 @@ class Line:
         self.vault = vault
         self.store = store
         self.sources = sources
+        self._in_hand: set[str] = set()
+
+    def in_hand(self, job: str) -> bool:
+        """Tell whether a thread is at work on a job: reading a long scan takes minutes."""
+        return job in self._in_hand
 
     def submit(self, found: Found) -> Outcome | None:
         """Take, inspect and settle one found file; None when it vanished or changed before it was sealed.
@@ -175,6 +181,7 @@ class Line:
         return job, taken.body
 
     def _run(self, job: Job, body: int | None) -> Outcome:
+        self._in_hand.add(job.id)
         try:
             seen = pipeline.inspect(job.item, body, self.kit)
             job = self.store.move(
@@ -191,6 +198,7 @@ class Line:
             )
             return self._enforce(job, seen, body)
         finally:
+            self._in_hand.discard(job.id)
             if body is not None:
                 os.close(body)
 
@@ -311,6 +319,7 @@ def _decision(seen: Inspection) -> dict[str, Any]:
         "rules": rules,
         "exempt": sorted({found.exempt for found in seen.findings if found.exempt}),
         "gaps": [g.kind.value for g in seen.gaps],
+        "pages": dict(Counter(page.how for page in seen.document.coverage)),
         "packs": verdict.packs,
         "policy": verdict.policy,
         "shadowed": verdict.shadowed.value if verdict.shadowed else None,

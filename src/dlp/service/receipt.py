@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlp.config import Site
-from dlp.model import Action, Inspection, Reason, Regime, Say, State
+from dlp.model import Action, Document, Inspection, Reason, Regime, Say, State
 
 TITLES: dict[Action, Say] = {
     Action.ALLOW: Say("未能放行", "Not released"),
@@ -39,6 +39,14 @@ UNQUALIFIED = Say(
     "(Implementing Regulations, 2024-09-01, article 27).",
 )
 
+HOW: dict[str, Say] = {
+    "text": Say("按文字读取", "read as text"),
+    "ocr": Say("图像识别", "read by OCR"),
+    "blank": Say("空白", "blank"),
+    "unread": Say("未读", "not read"),
+}
+"""How a page was read -> what people call it."""
+
 MOST_SHOWN = 20  # lines of evidence on one receipt; `dlp quarantine show` has all
 
 STATES: dict[State, Say] = {
@@ -69,6 +77,9 @@ def write(seen: Inspection, action: Action, note: Say | None, site: Site) -> str
     ]
     if seen.verdict.level is not None:
         rows.append(_row("级别" if zh else "Level", seen.verdict.level.value, zh=zh))
+    read = coverage(seen.document)
+    if read is not None:
+        rows.append(_row("读取" if zh else "Read", read.to(lang), zh=zh))
     if note is not None:
         rows.append(_row("说明" if zh else "Note", note.to(lang), zh=zh))
     rows += ["", "原因：" if zh else "Why:"]
@@ -79,6 +90,23 @@ def write(seen: Inspection, action: Action, note: Say | None, site: Site) -> str
         rows.append(f"  {UNQUALIFIED.to(lang)}")
     rows += ["", _row("规则包" if zh else "Packs", seen.verdict.packs[:19], zh=zh)]
     return "\n".join(rows) + "\n"
+
+
+def coverage(document: Document) -> Say | None:
+    """Return how the pages were read, in one sentence; None for a document without pages."""
+    counts: dict[str, int] = {}
+    for page in document.coverage:
+        counts[page.how] = counts.get(page.how, 0) + 1
+    if not counts:
+        return None
+    names = {how: HOW[how] for how in HOW if how in counts}
+    sure = min((page.quality for page in document.coverage if page.how == "ocr"), default=None)
+    zh = "，".join(f"{say.zh} {counts[how]} 页" for how, say in names.items())
+    en = ", ".join(f"{counts[how]} {say.en}" for how, say in names.items())
+    if sure is not None:
+        zh, en = f"{zh}（识别把握 {sure:.0%} 以上）", f"{en} (recognized with {sure:.0%} or more)"
+    total = sum(counts.values())
+    return Say(f"共 {total} 页：{zh}", f"{total} pages: {en}")
 
 
 def _row(name: str, value: str, *, zh: bool) -> str:

@@ -78,8 +78,6 @@ def _by_magic(start: bytes) -> list[str]:
     media = magic.by_start(start)
     if media is None:
         return []
-    if media == "application/vnd.hp-pjl" and b"%!PS" in start:
-        return ["application/postscript", media]
     return [media]
 
 
@@ -122,6 +120,8 @@ def _as_text(head: bytes, *, whole: bool) -> list[str]:
     text = readings[0].text
     if magic.is_mail(text):
         return ["message/rfc822", "text/plain"]
+    if magic.is_card(text):
+        return ["text/vcard", "text/plain"]
     media, sure = magic.markup(text)
     if not media:
         return ["text/plain"]

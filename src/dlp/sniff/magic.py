@@ -122,6 +122,11 @@ def is_mail(text: str) -> bool:
     return bool(fields & _MAIL) and len(fields & (_MAIL | _LETTER)) >= 2
 
 
+def is_card(text: str) -> bool:
+    """Tell whether a text is a visiting card or a calendar (RFC 6350, RFC 5545)."""
+    return bool(re.match(r"\s*BEGIN:(?:VCARD|VCALENDAR|VNOTE)\s", text, re.IGNORECASE))
+
+
 _HTML_START = re.compile(
     r"<(?:!doctype\s+html|html|head|body|title|meta|script|style|table|div|p|h[1-6])\b", re.IGNORECASE
 )

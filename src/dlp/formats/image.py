@@ -1,0 +1,218 @@
+"""Pictures: their pixels go to the OCR engine, and what is written between the pixels (EXIF, XMP, comments) is text.
+
+Frames of a TIFF, GIF or WebP are pages. A picture whose decoder wants to guess (cut off, broken) is a gap.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zlib
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from dlp.formats import Full, Source
+from dlp.formats.loose import text_runs
+from dlp.formats.room import Reading, Room
+from dlp.model import Coverage, Document, GapKind, Picture, Zone, evolve
+from dlp.sniff import magic
+
+_KINDS = {
+    "image/png": ("PNG",),
+    "image/jpeg": ("JPEG", "MPO"),
+    "image/gif": ("GIF",),
+    "image/bmp": ("BMP",),
+    "image/tiff": ("TIFF",),
+    "image/webp": ("WEBP",),
+    "image/jp2": ("JPEG2000",),
+    "image/vnd.microsoft.icon": ("ICO",),
+}
+MEDIA = tuple(_KINDS)
+
+SIDE = 2_300  # pixels: an A4 page at 200 dpi; larger ones are made smaller, but never to less than half
+ALIKE_FRAMES = 1_000  # frames looked at
+_WHITE = 255
+_FLAT = 6  # grey levels between the darkest and the lightest: nothing is written there
+_LEAST = 10  # pixels: smaller in one direction than a letter
+_TEXT_KEYS = re.compile(r"(?i)xmp|comment|text|title|author|description|copyright|software|keywords|source|raw profile")
+_A4_SIDE = 595.0  # points
+_PAGE_SHAPE = (0.6, 0.85)
+_TRAILER = {"image/png": b"IEND\xaeB`\x82", "image/gif": b"\0;"}
+
+
+def extract(source: Source, room: Room) -> Document:
+    """Return the pixels of every frame for the OCR engine, and all text of the metadata."""
+    raw = source.content()
+    media = magic.by_start(raw) or MEDIA[0]
+    reading = Reading(room)
+    pages = 0
+    try:
+        pages = _read(raw, media, reading)
+    except Full as full:
+        reading.miss(full.kind, full.detail)
+    except Image.DecompressionBombError:
+        reading.miss(GapKind.TOO_BIG, "the picture has more pixels than the limit")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, EOFError, KeyError, IndexError):
+        reading.miss(GapKind.CORRUPT, "the picture is broken or cut off")
+    return evolve(reading.document(media), pages=pages or None)  # type: ignore[no-any-return]
+
+
+def warm() -> None:
+    """Load the decoders: called once, before any child is forked."""
+    Image.init()
+
+
+def _read(raw: bytes, media: str, reading: Reading) -> int:
+    room = reading.room
+    Image.MAX_IMAGE_PIXELS = room.limits.picture_pixels
+    if media not in _KINDS:
+        raise Full(GapKind.UNSUPPORTED, f"there is no reader for {media}")
+    with Image.open(io.BytesIO(raw), formats=_KINDS[media]) as image:
+        room.spend_pixels(image.width * image.height)
+        frames = getattr(image, "n_frames", 1)
+        reading_whole(reading, media, raw)
+        _metadata(image, reading)
+        if frames > 1:
+            room.spend_pages(frames)
+        seen: set[int] = set()
+        for number in range(frames):
+            if number:
+                image.seek(number)
+                room.spend_pixels(image.width * image.height)
+            page = number + 1
+            grey = _grey(image)
+            key = zlib.crc32(grey.tobytes())
+            how = show(reading, grey, page, skip=key in seen)
+            reading.coverage.append(Coverage(page=page, how=how, part=room.part))
+            seen.add(key)
+    return int(frames)
+
+
+def reading_whole(reading: Reading, media: str, raw: bytes) -> None:
+    """Read what stands behind the end of the picture: no viewer shows it, and it leaves with the file."""
+    mark = _TRAILER.get(media)
+    at = raw.rfind(mark) if mark else -1
+    if media == "image/jpeg":
+        at, mark = raw.rfind(b"\xff\xd9"), b"\xff\xd9"
+    if at >= 0 and mark is not None:
+        rest = raw[at + len(mark) :].strip(b"\0\r\n ")
+        if len(rest) > 16:
+            reading.take(reading.room.descend("after the end", rest))
+
+
+def _grey(image: Any) -> Any:
+    """Return a frame as grey pixels on white, upright as a viewer turns it."""
+    frame = image.copy()
+    if frame.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") or "transparency" in frame.info:
+        frame = frame.convert("RGBA")
+        below = Image.new("RGBA", frame.size, (_WHITE,) * 4)
+        flat = Image.alpha_composite(below, frame).convert("L")
+        hidden = np.asarray(frame.convert("RGB").convert("L"))
+        # Text that is only told by its transparency, or hidden under it, is looked at as well.
+        frame = flat if np.ptp(np.asarray(flat)) > _FLAT else Image.fromarray(hidden)
+    elif frame.mode.startswith("I") or frame.mode == "F":
+        values = np.asarray(frame, dtype=np.float64)
+        low, high = float(values.min()), float(values.max())
+        frame = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
+    else:
+        frame = frame.convert("L")
+    with suppress(Exception):
+        turned = {3: 180, 6: 270, 8: 90}.get(image.getexif().get(0x0112, 1))
+        if turned:
+            frame = frame.rotate(turned, expand=True)
+    return frame
+
+
+def show(reading: Reading, grey: Any, page: int | None, *, scale: float = 0.0, skip: bool = False) -> str:
+    """Hand a grey picture to the OCR engine and return how its page is read: `ocr`, or `blank` when nothing is on it.
+
+    `scale` is points a pixel, 0 when nothing tells it: then a picture of the shape of a page is taken for one.
+    """
+    room = reading.room
+    if min(grey.size) < _LEAST or skip:
+        return "blank"
+    low, high = grey.getextrema()
+    if high - low <= _FLAT:
+        return "blank"
+    width, height = grey.size
+    if not scale:
+        across = width / height if width < height else height / width
+        scale = _A4_SIDE / min(width, height) if _PAGE_SHAPE[0] < across < _PAGE_SHAPE[1] else 72 / 150
+    part = min(1.0, max(0.5, SIDE / max(width, height)))
+    if part < 1:
+        grey = grey.resize((max(1, round(width * part)), max(1, round(height * part))), Image.Resampling.BOX)
+    packed = zlib.compress(grey.tobytes(), 1)
+    room.spend_packed(len(packed))
+    reading.pictures.append(
+        Picture(
+            part=room.part,
+            page=page,
+            width=grey.size[0],
+            height=grey.size[1],
+            raw=packed,
+            scale=scale / part,
+        )
+    )
+    return "ocr"
+
+
+def _metadata(image: Any, reading: Reading) -> None:
+    """Read every text that the file carries besides its pixels, and the preview that a camera puts in."""
+    part = reading.room.part
+    said: set[str] = set()
+
+    def say(anchor: str, text: str) -> None:
+        text = text.strip("\0 \r\n\t")
+        if len(text) > 1 and text not in said and any(map(str.isalnum, text)):
+            said.add(text)
+            reading.add(text, part=part, anchor=anchor[:60], zone=Zone.METADATA)
+
+    for key, value in image.info.items():
+        if isinstance(value, str):
+            say(str(key), value)
+        elif isinstance(value, bytes) and key not in ("icc_profile", "exif", "photoshop"):
+            for line in text_runs(value).split("\n"):
+                say(str(key), line)
+        elif isinstance(value, bytes) and key == "photoshop":
+            for line in text_runs(value).split("\n"):
+                say("photoshop", line)
+    exif = image.getexif()
+    tables = [exif, *(exif.get_ifd(number) for number in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.IFD1))]
+    for table in tables:
+        for tag, value in table.items():
+            for text in _texts(tag, value):
+                say(f"exif {tag:x}", text)
+    if hasattr(image, "tag_v2"):
+        for tag, value in image.tag_v2.items():
+            if tag not in (273, 279, 324, 325, 320, 34675):
+                for text in _texts(tag, value):
+                    say(f"tiff {tag}", text)
+    if hasattr(image, "text"):  # chunks of PNG that stand behind the pixels
+        for key, value in image.text.items():
+            say(str(key), str(value))
+    preview = exif.get_ifd(ExifTags.IFD.IFD1)
+    start, size = preview.get(0x0201), preview.get(0x0202)
+    block = image.info.get("exif", b"")
+    if isinstance(start, int) and isinstance(size, int) and 0 < size < len(block):
+        # Places count from the head of the TIFF structure, which stands behind six bytes.
+        thumbnail = block[6 + start : 6 + start + size]
+        if thumbnail.startswith(b"\xff\xd8"):
+            reading.take(reading.room.descend("preview", thumbnail))
+
+
+def _texts(tag: int, value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, bytes):
+        if 0x9C9B <= tag <= 0x9C9F:  # fields of Windows: UTF-16
+            return [value.decode("utf-16-le", "replace")]
+        return text_runs(value).split("\n")
+    if isinstance(value, tuple) and value and all(isinstance(v, int) and 0 <= v < 256 for v in value):
+        return text_runs(bytes(value)).split("\n") if len(value) > 8 else []
+    if isinstance(value, tuple):
+        return [text for part in value for text in _texts(tag, part)]
+    return []
