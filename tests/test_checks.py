@@ -127,7 +127,7 @@ def test_a_number_of_another_province_code_is_refused() -> None:
 
 def test_a_persons_number_is_never_a_company_code_or_a_card() -> None:
     """An 18-digit span with province and birth date is not a credit code or bank card, whatever its sums say."""
-    source = random.Random(20261123)  # noqa: S311  repeatable numbers, no cryptography
+    source = random.Random(20261123)
     for _ in range(2000):
         serial = f"{source.randrange(1000):03}"
         region = source.choice(("110101", "310104", "510107"))

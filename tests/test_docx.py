@@ -8,6 +8,7 @@ import zipfile
 
 import docx
 import pytest
+from PIL import Image
 
 from dlp.formats import DOCX, Full, NotRedactable, Source
 from dlp.formats import docx as word
@@ -252,13 +253,22 @@ def test_an_entity_bomb_is_refused() -> None:
     assert {gap.kind for gap in read(entity_bomb()).gaps} == {GapKind.CORRUPT}
 
 
-def test_a_picture_is_a_gap() -> None:
-    """A picture in the text was not read, and that is said."""
+def test_a_broken_picture_is_a_gap() -> None:
+    """A picture in the text that cannot be decoded was not read, and that is said."""
     raw = changed(
         docx_of("正文"),
         {"word/media/image1.png": b"\x89PNG\r\n\x1a\n" + bytes(8) + b"\0\0\4\0\0\0\4\0" + bytes(20_000)},
     )
-    assert GapKind.NO_OCR in {gap.kind for gap in read(raw).gaps}
+    assert GapKind.CORRUPT in {gap.kind for gap in read(raw).gaps}
+
+
+def test_a_picture_goes_to_ocr() -> None:
+    """A picture in the text is handed to the OCR engine under the name of its part."""
+    out = io.BytesIO()
+    Image.effect_noise((200, 100), 90).save(out, "PNG")
+    document = read(changed(docx_of("正文"), {"word/media/image1.png": out.getvalue()}))
+    assert [p.part for p in document.pictures] == [("word/media/image1.png",)]
+    assert document.gaps == ()
 
 
 def test_macros_are_a_gap() -> None:

@@ -204,7 +204,7 @@ def test_drawing_order_does_not_matter(text: str, dice: random.Random) -> None:
 
 def test_nothing_is_lost_on_a_random_page() -> None:
     """Characters thrown anywhere on a page all come out, each once."""
-    dice = random.Random(7)  # noqa: S311  a seed, not a secret
+    dice = random.Random(7)
     text = [chr(dice.randrange(0x4E00, 0x9FA5)) for _ in range(1_500)]
     corner = np.array([[dice.uniform(0, 580), dice.uniform(0, 820)] for _ in text])
     boxes = np.concatenate([corner, corner + 12], axis=1)
@@ -449,7 +449,7 @@ def test_text_in_a_fill_pattern_is_a_gap() -> None:
 
 
 def test_coverage_of_pages() -> None:
-    """A page of text is `text`, an empty one `blank`, a picture `unread` with a gap on its page."""
+    """A page of text is `text`, an empty one `blank`, a picture goes to OCR as it is shown."""
 
     def rules(sheet: Any) -> None:
         sheet.line(72, 780, 520, 780)
@@ -463,23 +463,27 @@ def test_coverage_of_pages() -> None:
             rules,
         )
     )
-    assert [(c.page, c.how) for c in document.coverage] == [(1, "text"), (2, "blank"), (3, "unread"), (4, "blank")]
-    assert [(g.kind, g.page) for g in document.gaps] == [(GapKind.NO_OCR, 3)]
+    assert [(c.page, c.how) for c in document.coverage] == [(1, "text"), (2, "blank"), (3, "ocr"), (4, "blank")]
+    assert document.gaps == ()
+    (shown,) = document.pictures
+    assert (shown.page, shown.width, shown.height, round(shown.scale, 2)) == (3, 1653, 2339, 0.36)
     assert document.pages == 4
 
 
-@pytest.mark.parametrize(("width", "gaps"), [(100, 0), (400, 1)])
-def test_a_large_picture_beside_text_is_a_gap(width: int, gaps: int) -> None:
-    """A picture over more than 15 % of a page is a gap even where there is text; a logo is not."""
+@pytest.mark.parametrize(("width", "pictures"), [(100, 0), (400, 1)])
+def test_a_large_picture_beside_text_goes_to_ocr(width: int, pictures: int) -> None:
+    """A page with a picture over more than 15 % of it is looked at even where there is text; a logo is not."""
 
     def page(sheet: Any) -> None:
         written("图文并茂")(sheet)
         sheet.drawImage(picture(), 50, 50, width, width)
 
-    assert [g.kind for g in read(drawn(page)).gaps] == [GapKind.NO_OCR] * gaps
+    document = read(drawn(page))
+    assert [p.page for p in document.pictures] == [1] * pictures
+    assert document.gaps == ()
 
 
-def test_text_turned_into_curves_is_a_gap() -> None:
+def test_text_turned_into_curves_goes_to_ocr() -> None:
     """A page that paints curves and no text is not blank."""
 
     def page(sheet: Any) -> None:
@@ -490,12 +494,12 @@ def test_text_turned_into_curves_is_a_gap() -> None:
         sheet.drawPath(path, fill=1)
 
     document = read(drawn(page))
-    assert kinds(document) == {GapKind.NO_OCR}
-    assert document.coverage[0].how == "unread"
+    assert [p.page for p in document.pictures] == [1]
+    assert document.coverage[0].how == "ocr"
 
 
 def test_fonts_without_a_map_are_not_trusted() -> None:
-    """Text whose codes mean private-use characters is read, but told to be untrusted."""
+    """Text whose codes mean private-use characters is read, and its page as it is shown, too."""
     objects = simple(b"BT /F1 12 Tf 72 700 Td (abcabcabc) Tj ET")
     cmap = (
         b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def\n"
@@ -504,7 +508,16 @@ def test_fonts_without_a_map_are_not_trusted() -> None:
     )
     objects[3] = objects[3].replace(b"/Encoding", b"/ToUnicode 6 0 R /Encoding")
     objects.append(stream(cmap))
-    assert kinds(read(by_hand(objects))) == {GapKind.UNTRUSTED_TEXT}
+    document = read(by_hand(objects))
+    assert [(p.page, p.believed) for p in document.pictures] == [(1, False)]
+    assert kinds(document) == set()
+
+
+def test_a_page_without_chinese_is_looked_at_once() -> None:
+    """Latin text may be what a font makes of Chinese: the first page in each font is looked at, others are believed."""
+    pages = [written("plain words", font="Helvetica")] * 3 + [written("bold words", font="Helvetica-Bold")]
+    document = read(drawn(*pages, written("中文一页")))
+    assert [(p.page, p.believed) for p in document.pictures] == [(1, True), (4, True)]
 
 
 # Revisions and envelopes ------------------------------------------------------------------------------------------

@@ -128,6 +128,6 @@ def test_pictures_and_broken_parts_are_gaps() -> None:
     png = b"\x89PNG\r\n\x1a\n" + b"\0" * 9_000
     document = read({**PARTS, "ppt/media/image1.png": png, "ppt/slides/slide3.xml": "<p:sld"})
     assert {(g.kind, g.part[-1]) for g in document.gaps} == {
-        (GapKind.NO_OCR, "ppt/media/image1.png"),
+        (GapKind.CORRUPT, "ppt/media/image1.png"),
         (GapKind.CORRUPT, "ppt/slides/slide3.xml"),
     }

@@ -254,6 +254,8 @@ class Picture(Frozen, frozen=True, kw_only=True):
     raw: bytes
     scale: float = 0.0
     """Points a pixel; 0 when nothing tells how large it is shown."""
+    believed: bool = True
+    """False where the text of its page tells nothing about what it shows."""
     form: str = "grey"
     """`grey`: pixels, one byte each, rows from the top; `postscript`: a program that draws pages. Packed by zlib."""
 

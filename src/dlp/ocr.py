@@ -320,7 +320,7 @@ class _Pages:
         if self._chars > limits.text_chars:
             self._miss(place, GapKind.TOO_BIG, f"its pictures hold more than {limits.text_chars} characters")
             return
-        beside = self._texts.get((picture.part, picture.page or 1), [])
+        beside = self._texts.get((picture.part, picture.page or 1), []) if picture.believed else []
         lies = 0
         dropped = True
         for line in said.lines:

@@ -35,6 +35,7 @@ _LARGEST = 1_700  # points a side: larger pages are drawn with fewer dots an inc
 _WIDEST = 14_400  # points: what a PDF page may be at most
 _PAPER = 250  # grey: what is this light is not printed on
 _BOX = re.compile(rb"^%%BoundingBox:\s*-?\d{1,5}\s+-?\d{1,5}\s+(\d{1,5})\s+(\d{1,5})", re.MULTILINE)
+_SIZE = re.compile(rb"/PageSize\s{0,20}\[\s{0,20}(\d{1,9}(?:\.\d{0,9})?)\s{1,20}(\d{1,9}(?:\.\d{0,9})?)")
 _EDGE = 65_536  # bytes at begin and end in which comments about the whole stand
 _HEAD = 256  # bytes: the head of a page and its comment
 
@@ -56,6 +57,10 @@ class Press:
         program = unpacker.decompress(picture.raw, self._limits.file_bytes)
         if unpacker.unconsumed_tail:
             yield _gap(picture, GapKind.TOO_BIG, "larger than limits.file_bytes")
+            return
+        if any(float(w) * float(h) * (DPI / 72) ** 2 > self._limits.picture_pixels for w, h in _SIZE.findall(program)):
+            # Ghostscript without the memory for such a page draws a smaller one and says nothing.
+            yield _gap(picture, GapKind.TOO_BIG, "its pages have more pixels than the limit")
             return
         yield from self._run(picture, program)
 

@@ -226,7 +226,16 @@ def readable() -> list[str]:
     names = ("stdlib", "platstdlib", "purelib", "platlib")
     python = {path for name in names if (path := sysconfig.get_path(name))}
     here = str(Path(__file__).resolve().parent)
-    system = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache", "/usr/share/fonts", "/usr/share/zoneinfo")
+    system = (
+        "/usr/lib",
+        "/usr/lib64",
+        "/lib",
+        "/lib64",
+        "/etc/ld.so.cache",
+        "/usr/share/fonts",
+        "/usr/share/zoneinfo",
+        "/dev/urandom",
+    )
     return [*sorted(python), str(Path(sys.base_prefix, "lib")), here, *system]
 
 

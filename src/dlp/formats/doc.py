@@ -133,7 +133,7 @@ def _decode(main: bytes, piece: _Piece, reading: Reading) -> str:
 def _read_old(main: bytes, flags: int, reading: Reading) -> None:
     """Read the text of Word 6 and 95, which is one run of bytes unless it was saved in pieces."""
     first, last = struct.unpack_from("<II", main, 0x18)
-    if flags & _COMPLEX or not first <= last <= len(main):
+    if flags & _COMPLEX or not first < last <= len(main):
         reading.miss(GapKind.UNSUPPORTED, "a document of Word 6 or 95 that was saved in pieces is read only in part")
         first, last = 0, len(main)
     _add(main[first:last].decode("gb18030", "replace"), Zone.BODY, reading)

@@ -19,7 +19,7 @@ from dlp.formats import Full, Source
 from dlp.formats.loose import text_runs
 from dlp.formats.room import Reading, Room
 from dlp.model import Coverage, Document, GapKind, Picture, Zone, evolve
-from dlp.sniff import magic
+from dlp.sniff import charset, magic
 
 _KINDS = {
     "image/png": ("PNG",),
@@ -99,7 +99,7 @@ def reading_whole(reading: Reading, media: str, raw: bytes) -> None:
     if media == "image/jpeg":
         at, mark = raw.rfind(b"\xff\xd9"), b"\xff\xd9"
     if at >= 0 and mark is not None:
-        rest = raw[at + len(mark) :].strip(b"\0\r\n ")
+        rest = raw[at + len(mark) :].lstrip(b"\0\r\n ")
         if len(rest) > 16:
             reading.take(reading.room.descend("after the end", rest))
 
@@ -174,12 +174,9 @@ def _metadata(image: Any, reading: Reading) -> None:
     for key, value in image.info.items():
         if isinstance(value, str):
             say(str(key), value)
-        elif isinstance(value, bytes) and key not in ("icc_profile", "exif", "photoshop"):
-            for line in text_runs(value).split("\n"):
+        elif isinstance(value, bytes) and key not in ("icc_profile", "exif"):
+            for line in _lines(value):
                 say(str(key), line)
-        elif isinstance(value, bytes) and key == "photoshop":
-            for line in text_runs(value).split("\n"):
-                say("photoshop", line)
     exif = image.getexif()
     tables = [exif, *(exif.get_ifd(number) for number in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.IFD1))]
     for table in tables:
@@ -204,15 +201,21 @@ def _metadata(image: Any, reading: Reading) -> None:
             reading.take(reading.room.descend("preview", thumbnail))
 
 
+def _lines(value: bytes) -> list[str]:
+    """Return the lines of a field: as the text that it is, or the runs of text in it."""
+    texts = charset.readings(value.strip(b"\0"))
+    return (texts[0].text if texts else text_runs(value)).split("\n")
+
+
 def _texts(tag: int, value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, bytes):
         if 0x9C9B <= tag <= 0x9C9F:  # fields of Windows: UTF-16
             return [value.decode("utf-16-le", "replace")]
-        return text_runs(value).split("\n")
+        return _lines(value)
     if isinstance(value, tuple) and value and all(isinstance(v, int) and 0 <= v < 256 for v in value):
-        return text_runs(bytes(value)).split("\n") if len(value) > 8 else []
+        return _lines(bytes(value)) if len(value) > 8 else []
     if isinstance(value, tuple):
         return [text for part in value for text in _texts(tag, part)]
     return []

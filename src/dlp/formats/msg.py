@@ -55,7 +55,7 @@ def _read(storage: ole.Storage, path: ole.Path, reading: Reading) -> None:
         if texts:
             _add(texts[0].text, part, f"{number:04x}", zone, reading)
     elif number == _HTML:
-        reading.take(room.descend("body.html", data))
+        reading.take(room.descend("body.html", data.rstrip(b"\0")))
     elif number == _RTF:
         reading.take(room.descend("body.rtf", unpack_rtf(data)))
     elif number == _CONTENT:

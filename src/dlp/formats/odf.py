@@ -96,15 +96,20 @@ class OpenCollector(Collector):
         if name == "s":
             count = _count(attrib, "c", _MOST_BLANKS)
             self._sign(" " * count)
-        elif name in ("tab", "line-break"):
+        elif name == "line-break" or (name == "tab" and self._stack[-2] != "p"):  # directly in a paragraph it is known
             self._sign("\t" if name == "tab" else "\n")
 
     def data(self, text: str) -> None:
         """Learn text."""
-        if self._blocks and self._stack[-1] in _INLINE:
+        if self._blocks and self._within():
             self._sign(text)
         else:
             super().data(text)
+
+    def _within(self) -> bool:
+        """Tell whether only what stands in a line lies between the open paragraph and the text."""
+        inner = self._stack[self._blocks[-1].depth + 1 :]
+        return bool(inner) and all(name in _INLINE for name in inner)
 
     def _sign(self, text: str) -> None:
         self._blocks[-1].pieces.append(Piece(text, SHOWN, self.place))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlp.formats import Source
-from dlp.formats.pdf_lines import Line, build
+from dlp.formats.pdf_lines import ODD_SHARE, Line, build
 from dlp.formats.pdf_pages import Frame, Reader, Second, Seen, Unreadable
 from dlp.formats.pdf_places import Found, Spot, Walk, decrypted, draws, headers_in_attachments, unlock, weigh
 from dlp.formats.placed import strip as strip_of
@@ -24,7 +24,6 @@ from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Strip,
 
 MEDIA = ("application/pdf",)
 
-ODD_SHARE = 0.02  # of the letters of a page: above it the font maps are not believed
 IMAGE_SHARE = 0.15  # of the page: above it a picture can hold text that matters
 READABLE_PIXELS = 1_024  # all pictures of a page together: below it they cannot show a word
 MARGIN = 0.08  # of the page height: where headers and footers stand
@@ -33,6 +32,7 @@ MOST_PIXELS = 4_000  # a side
 LOST_PAGES = 50  # in a row: then the page tree lies
 REVISIONS = 24  # older revisions read of one file
 REVISION_PAGES = 1_000
+_ODD = "the fonts do not tell which characters they show"
 _END = re.compile(rb"%%EOF[ \t]*(?:\r\n|\r|\n)?")
 _HEADER = re.compile(rb"%PDF-\d")
 _DIGITS = re.compile(r"\d+")
@@ -225,7 +225,7 @@ class _Pdf:
         self._believed |= new
         return bool(new)
 
-    def _picture(self, reader: Reader | Second, index: int) -> bool:
+    def _picture(self, reader: Reader | Second, index: int, *, believed: bool) -> bool:
         """Hand the page to the OCR engine as it is shown; False when it cannot be drawn."""
         drawn = reader.render(index, DPI, MOST_PIXELS) if isinstance(reader, Reader) else None
         if drawn is None:
@@ -241,6 +241,7 @@ class _Pdf:
                 height=drawn.height,
                 raw=packed,
                 scale=1 / drawn.scale,
+                believed=believed,
             )
         )
         return True
@@ -254,7 +255,7 @@ class _Pdf:
         why: tuple[GapKind, str] | None = None
         pictured = seen.images > 0 and seen.pixels > READABLE_PIXELS
         if seen.odd > ODD_SHARE * seen.letters:
-            why = GapKind.UNTRUSTED_TEXT, "the fonts do not tell which characters they show"
+            why = GapKind.UNTRUSTED_TEXT, _ODD
         elif pictured and not has_lines:
             why = GapKind.NO_OCR, "the page is a picture"
         elif pictured and seen.covered > IMAGE_SHARE:
@@ -264,7 +265,8 @@ class _Pdf:
         elif self._foreign(seen):
             why = GapKind.UNTRUSTED_TEXT, "the text has no Chinese character, and its fonts cannot be asked why"
         if why is not None:
-            how = "ocr" if self._picture(reader, index) else "unread"
+            odd = why[1] is _ODD
+            how = "ocr" if self._picture(reader, index, believed=not odd) else "unread"
             if how == "unread":
                 self.gap(*why, page)
         elif seen.objects == 0 and structure is not None and draws(structure, index):
@@ -344,10 +346,10 @@ class _Pdf:
         if not ends and b"startxref" not in self._raw[-4096:]:
             self.gap(GapKind.CORRUPT, "the end of the file is missing")
         elif ends:
-            tail = self._raw[ends[-1].end() :].strip(b"\0 \r\n\t\x1a")
+            tail = self._raw[ends[-1].end() :].lstrip(b"\0 \r\n\t\x1a")
             if re.search(rb"\d+\s+\d+\s+obj\b", tail):
                 self.gap(GapKind.CORRUPT, "the end of the file is missing")
-            elif len(tail) > 16:
+            elif len(tail.rstrip(b"\0 \r\n\t\x1a")) > 16:
                 self._nested.append(self._room.descend("after the end", tail))
 
 

@@ -23,6 +23,7 @@ CELL_GAP = 1.3  # em: from here on a gap may be a gutter between columns
 WIDE_GAP = 3.5  # em: from here on it always is
 OVERPRINT = 0.3  # of the narrower character: what is covered more than this is painted over
 BLANK_GAP = 0.3  # em: from here on a reader sees a blank
+ODD_SHARE = 0.02  # of the letters of a page: above it the font maps are not believed
 MANY = 3_000  # beyond this, quadratic comparisons are replaced by the safe simple answer
 
 
@@ -470,3 +471,26 @@ def _spaced(letters: list[str], sides: list[list[float]], blank: list[bool]) -> 
         text.append(letter)
         edges += [begin, begin if letter.isspace() else end] * len(letter)
     return "".join(text), np.array(edges, dtype=np.float64)
+
+
+def trust(text: list[str], unmapped: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """Count letters, and those among them that no honest font map gives.
+
+    These are U+FFFD, private use, controls, and what the reader itself calls unmapped (pdfium then shows glyph
+    numbers as if they were characters). A single one between others is a bullet of a symbol font; two in a row are
+    text.
+    """
+    inked = [not char.isspace() for char in text]
+    codes = np.array([ord(char[0]) for char, ink in zip(text, inked, strict=True) if ink], dtype=np.int64)
+    if not codes.size:
+        return 0, 0
+    unmapped = unmapped[np.array(inked, dtype=np.bool_)]
+    odd = (codes == 0xFFFD) | ((codes >= 0xE000) & (codes <= 0xF8FF)) | (codes >= 0xF0000)
+    odd |= (codes < 32) | ((codes >= 0x7F) & (codes <= 0x9F)) | ((codes >= 0xD800) & (codes <= 0xDFFF))
+    odd |= unmapped
+    beside = np.zeros(codes.size, dtype=np.bool_)
+    beside[1:] |= odd[:-1]
+    beside[:-1] |= odd[1:]
+    paired = int((odd & beside).sum())
+    total = int(odd.sum())
+    return int(codes.size), total if total > 0.2 * codes.size else paired

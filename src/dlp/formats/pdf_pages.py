@@ -16,7 +16,7 @@ import numpy as np
 import pdfplumber
 import pypdfium2.raw as pdfium
 
-from dlp.formats.pdf_lines import Glyphs, Style
+from dlp.formats.pdf_lines import Glyphs, Style, trust
 
 LETTER = (0.0, 0.0, 612.0, 792.0)  # what pdfium takes where a page has no usable size
 MAX_COORDINATE = 1e6  # points; whatever lies beyond is set to the edge so that sums stay finite
@@ -305,7 +305,7 @@ def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, 
     boxes = frame.boxes(raw)
     glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), styles.kinds)
     _hide_outside(glyphs, frame)
-    return glyphs, *_trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
+    return glyphs, *trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
 
 
 def _letter(page: int, place: int, code: int) -> str:
@@ -340,28 +340,6 @@ def _hide_outside(glyphs: Glyphs, frame: Frame) -> None:
     for kind in set(glyphs.styles[outside].tolist()):
         glyphs.kinds.append(glyphs.kinds[kind]._replace(hidden=True))
         glyphs.styles[outside & (glyphs.styles == kind)] = len(glyphs.kinds) - 1
-
-
-def _trust(text: list[str], unmapped: Any) -> tuple[int, int]:
-    """Count letters, and those among them that no honest font map gives.
-
-    These are U+FFFD, private use, controls, and what pdfium itself calls unmapped (it then shows glyph numbers as
-    if they were characters). A single one between others is a bullet of a symbol font; two in a row are text.
-    """
-    inked = [not char.isspace() for char in text]
-    codes = np.array([ord(char[0]) for char, ink in zip(text, inked, strict=True) if ink], dtype=np.int64)
-    if not codes.size:
-        return 0, 0
-    unmapped = unmapped[np.array(inked, dtype=np.bool_)]
-    odd = (codes == 0xFFFD) | ((codes >= 0xE000) & (codes <= 0xF8FF)) | (codes >= 0xF0000)
-    odd |= (codes < 32) | ((codes >= 0x7F) & (codes <= 0x9F)) | ((codes >= 0xD800) & (codes <= 0xDFFF))
-    odd |= unmapped
-    beside = np.zeros(codes.size, dtype=np.bool_)
-    beside[1:] |= odd[:-1]
-    beside[:-1] |= odd[1:]
-    paired = int((odd & beside).sum())
-    total = int(odd.sum())
-    return int(codes.size), total if total > 0.2 * codes.size else paired
 
 
 class _Styles:
@@ -589,7 +567,7 @@ def _second(page: Any) -> Seen:
     boxes = np.array(rows, dtype=np.float64).reshape(-1, 4)
     boxes = np.clip(np.nan_to_num(boxes), -MAX_COORDINATE, MAX_COORDINATE)
     glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), list(numbers))
-    letters, odd = _trust(text, np.zeros(len(text), dtype=np.bool_))
+    letters, odd = trust(text, np.zeros(len(text), dtype=np.bool_))
     images = page.images
     area = sum(max(0.0, i["x1"] - i["x0"]) * max(0.0, i["bottom"] - i["top"]) for i in images)
     return Seen(

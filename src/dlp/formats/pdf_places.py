@@ -157,8 +157,9 @@ def decrypted(raw: bytes, password: str) -> bytes | None:
     out = io.BytesIO()
     try:
         with pikepdf.open(io.BytesIO(raw), password=password, suppress_warnings=True) as pdf:
-            pdf.save(out, encryption=False)
-    except pikepdf.PdfError:
+            # An id by chance would need a device that the sandbox does not have.
+            pdf.save(out, encryption=False, deterministic_id=True)
+    except (pikepdf.PasswordError, pikepdf.PdfError):
         return None
     return out.getvalue()
 

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from dlp.formats.pdf_lines import Glyphs, Line, Style, build, is_wide
+from dlp.formats.pdf_lines import ODD_SHARE, Glyphs, Line, Style, build, is_wide, trust
 from dlp.formats.room import Reading
-from dlp.model import Coverage, Segment, Strip, Zone
+from dlp.model import Coverage, GapKind, Segment, Strip, Zone
 
 Turn = tuple[float, float, float, float, float, float]
 """a b c d e f: x' = a x + c y + e, y' = b x + d y + f."""
@@ -91,6 +91,10 @@ class Page:
                     soft=line.soft,
                 )
             )
+        letters, odd = trust(self._text, np.zeros(len(self._text), dtype=np.bool_))
+        if odd > ODD_SHARE * letters:
+            why = "the fonts do not tell which characters they show"
+            reading.note(reading.room.gap(GapKind.UNTRUSTED_TEXT, why, self.number))
         how = "text" if lines else "unread" if painted else "blank"
         reading.coverage.append(Coverage(page=self.number, how=how, part=reading.room.part))
 

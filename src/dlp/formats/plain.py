@@ -125,11 +125,14 @@ def _read_lines(data: bytes, best: Text | None) -> str:
 
 
 _UNICODE = re.compile(r"\\[uU]\+?\{?([0-9A-Fa-f]{4,6})\}?|\\x([0-9A-Fa-f]{2})")
+_QUOTED = re.compile(r"(?:=[0-9A-F]{2}(?:=\r?\n)?){2,}")
 _ESCAPES: tuple[tuple[str, re.Pattern[str], Callable[[str], str]], ...] = (
     ("entities", re.compile(r"&#x?[0-9A-Fa-f]{2,6};|&[a-z]{2,8};"), html.unescape),
     ("percent", re.compile(r"(?:%[0-9A-Fa-f]{2}){2}"), lambda text: _first(_unquote(text))),
     ("escapes", re.compile(r"\\[uU]\+?[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}"), lambda text: _UNICODE.sub(_point, text)),
     ("quoted-printable", re.compile(r"(?:=[0-9A-F]{2}){2}"), lambda text: _first(_unquote_printable(text))),
+    # A word like ENCODING=BASE64 spoils the reading of the whole: runs by themselves are read as well.
+    ("quoted-runs", re.compile(r"(?:=[0-9A-F]{2}){2}"), lambda text: _QUOTED.sub(_unquote_run, text)),
     ("hz", re.compile(r"~\{(?:[!-~]{2})+~\}"), lambda text: charset.decode(text.encode("ascii", "ignore"), "hz") or ""),
     ("utf-7", re.compile(r"\+[A-Za-z0-9+/]{3,}-"), lambda text: _utf7(text)),  # noqa: PLW0108  defined below
     (
@@ -169,6 +172,10 @@ def _unquote_printable(text: str) -> bytes:
     import quopri  # noqa: PLC0415  rarely needed
 
     return quopri.decodestring(text.encode("utf-8"))
+
+
+def _unquote_run(found: re.Match[str]) -> str:
+    return _first(_unquote_printable(found[0])) or found[0]
 
 
 def _first(data: bytes) -> str:

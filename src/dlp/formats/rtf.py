@@ -146,8 +146,8 @@ class _Walk:
         self._end_table()
         if len(self._groups) > 1:
             self.reading.miss(GapKind.CORRUPT, "the end of the file is missing")
-        rest = self._data[at:].strip(b"\0 \r\n\t")
-        if len(rest) > 16:
+        rest = self._data[at:].lstrip(b"\0 \r\n\t")
+        if len(rest.rstrip(b"\0 \r\n\t")) > 16:
             self.reading.take(self._room.descend("after the end", rest))
 
     # --- groups

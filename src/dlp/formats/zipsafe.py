@@ -28,7 +28,7 @@ _STORED, _DEFLATED, _AES = 0, 8, 99
 _MOST_DIRECTORY = 32 << 20  # bytes: 10,000 members with names and extra fields of 3 kB each
 _LONGEST_NAME = 1_024  # bytes
 _BAD_NAME = re.compile("[\0-\x1f\x7f\\\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|^/|^[A-Za-z]:|//")
-_KNOWN_EXTRAS = {0x0001, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE, 0xD935}
+_KNOWN_EXTRAS = {0x9901, 0x0001, 0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE, 0xD935}
 _LONG_EXTRA = 36  # bytes: the three times of NTFS
 _PADDING = 0xA220
 
