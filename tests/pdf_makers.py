@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pikepdf
+import pytest
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen import canvas
 
 A4 = (595.0, 842.0)
 HAN = "STSong-Light"
+DEJAVU = Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
 pdfmetrics.registerFont(UnicodeCIDFont(HAN))
 
 
@@ -124,3 +128,25 @@ def flate_bomb(size: int = 2 << 30) -> bytes:
     block = b" " * (1 << 20)
     packed = b"".join(engine.compress(block) for _ in range(size >> 20)) + engine.flush()
     return by_hand(simple(packed, entries=b"/Filter /FlateDecode"))
+
+
+def embedded(text: str, *, lie: bool = False) -> bytes:
+    """Return two pages in a font that comes with the file; with `lie` its map says that its letters are Chinese."""
+    if not DEJAVU.exists():
+        pytest.skip("DejaVu Sans is not installed (fonts-dejavu-core)")
+    pdfmetrics.registerFont(TTFont("DejaVu", str(DEJAVU)))
+    raw = drawn(written(text, font="DejaVu", size=20), written(text, font="DejaVu", size=20))
+    if not lie:
+        return raw
+    cmap = (
+        b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def /CMapType 2 def\n"
+        b"1 begincodespacerange <00> <FF> endcodespacerange\n1 beginbfrange <00> <FF> <4E00> endbfrange\n"
+        b"endcmap end end"
+    )
+
+    def swap(pdf: pikepdf.Pdf) -> None:
+        for thing in pdf.objects:
+            if isinstance(thing, pikepdf.Dictionary) and "/ToUnicode" in thing:
+                thing.ToUnicode.write(cmap)
+
+    return changed(raw, swap)

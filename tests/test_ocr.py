@@ -197,6 +197,42 @@ def test_a_text_layer_that_lies_is_told(sandbox: Sandbox) -> None:
     assert (GapKind.UNTRUSTED_TEXT, 1) in {(g.kind, g.page) for g in document.gaps}
 
 
+def test_a_font_map_is_held_against_what_it_shows(sandbox: Sandbox) -> None:
+    """An honest font costs a look and nothing more; where a map lies, every page is read as a scan."""
+    from pdf_makers import embedded
+
+    honest = read(sandbox, embedded("plain words of a letter"))
+    assert honest.gaps == ()
+    assert honest.pictures == ()
+    assert [c.how for c in honest.coverage] == ["text", "text"]
+    lying = read(sandbox, embedded("plain words of a letter", lie=True))
+    assert said(lying) == 2 * "plainwordsofaletter"
+    assert [c.how for c in lying.coverage] == ["ocr", "ocr"]
+    assert lying.gaps == ()
+
+
+def test_a_true_line_is_looked_at_once(engine: Ocr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same line of the same font in the next file costs nothing; a lie is never believed."""
+    seen: list[Picture] = []
+    honest = ocr._Process.read
+
+    def counted(self: ocr._Process, one: Picture, seconds: float) -> look.Said:
+        seen.append(one)
+        return honest(self, one, seconds)
+
+    monkeypatch.setattr(ocr._Process, "read", counted)
+    image = Image.new("L", (400, 60), 255)
+    assert scans.FONT is not None
+    ImageDraw.Draw(image).text((10, 5), "关于会议的通知", font=ImageFont.truetype(str(scans.FONT), 40, index=2), fill=0)
+    for says, looks in (("关于会议的通知", 1), ("今天天气很好啊", 2)):
+        seen.clear()
+        one = Document(media="application/pdf", pictures=(picture(image, form="line", says=says),))
+        for _ in range(2):
+            document = engine.read(one)
+        assert len(seen) == looks
+        assert bool(document.gaps) == (looks == 2)
+
+
 # --- what goes wrong
 
 

@@ -133,7 +133,7 @@ def _extract(task: orders.Task, setup: orders.Setup) -> Document:
     """Return everything that the bytes can be taken for, read and put together, and the file name as a segment."""
     content = Document(media="inode/x-empty")
     if task.size:
-        content = _guard(_read_kinds, _source(task), Room(setup.limits, passwords=setup.passwords))
+        content = _guard(_read_kinds, _source(task), Room(setup.limits, passwords=setup.passwords, drawn=task.drawn))
     name = Segment(text=task.name, zone=Zone.FILE_NAME)
     named: Document = evolve(content, segments=(*content.segments, name))
     return named

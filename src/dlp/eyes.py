@@ -66,7 +66,8 @@ def _answer(engine: Engine, ask: look.Ask, packed: bytes) -> look.Said:
         raw = unpacker.decompress(packed, count + 1)
         if len(raw) != count:
             return look.Said(why="the pixels are not as many as stated")
-        lines = engine.read(np.frombuffer(raw, dtype=np.uint8).reshape(ask.height, ask.width))
+        grey = np.frombuffer(raw, dtype=np.uint8).reshape(ask.height, ask.width)
+        lines = engine.line(grey) if ask.line else engine.read(grey)
     except MemoryError:
         return look.Said(why="it needs more memory than the limit")
     except Exception as err:  # noqa: BLE001  a picture that the engine fails on is one gap, not the end of reading
@@ -190,6 +191,17 @@ class Engine:
                         middle = (piece.middle[0] + left, piece.middle[1] + top)
                         found.append(piece._replace(boxes=piece.boxes + shift, middle=middle))
         return found
+
+    def line(self, grey: Pixels) -> list[Piece]:
+        """Return what is written in a picture that shows one line and nothing else."""
+        read = self._engine.recognize_txt([np.repeat(grey[:, :, None], 3, axis=2)])
+        high, wide = grey.shape
+        quad = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], dtype=np.float32)
+        pieces = (
+            _piece(text, float(score), quad, (), turned=False)
+            for text, score in zip(read.txts, read.scores, strict=True)
+        )
+        return [piece for piece in pieces if piece is not None]
 
     def _read(self, grey: Pixels) -> list[Piece]:
         whole = np.repeat(grey[:, :, None], 3, axis=2)

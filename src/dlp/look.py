@@ -47,7 +47,8 @@ class Ask(Frozen, frozen=True, kw_only=True):
 
     width: int
     height: int
-    page: int = 0
+    line: bool = False
+    """It shows a single line, which fills it."""
 
 
 class Line(Frozen, frozen=True, kw_only=True):

@@ -257,7 +257,10 @@ class Picture(Frozen, frozen=True, kw_only=True):
     believed: bool = True
     """False where the text of its page tells nothing about what it shows."""
     form: str = "grey"
-    """`grey`: pixels, one byte each, rows from the top; `postscript`: a program that draws pages. Packed by zlib."""
+    """`grey`: pixels, one byte each, rows from the top; `line`: the same, a single line of text; `postscript`: a
+    program that draws pages. All packed by zlib."""
+    says: str = ""
+    """Of a `line`: what the file says is written there. The line is looked at to see whether that is true."""
 
 
 class Document(Frozen, frozen=True, kw_only=True):

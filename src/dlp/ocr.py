@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -49,6 +50,11 @@ FEW = 4
 """Characters: fewer in a whole picture are what the texture of a photograph looks like."""
 ALIKE = 0.7
 """Share of the characters of a line that the text layer below it must hold for the line to be the same."""
+BELIEVED = 10_000
+"""Lines whose font map was seen to be true: a form that comes again costs nothing."""
+TELLING = 4
+"""Letters that a line must show before its font map can be said to lie."""
+LIE = "a font shows other characters than it says"
 LIES = 8
 """Characters seen on a page where its text says something else entirely: from here on the text is not believed."""
 
@@ -123,7 +129,7 @@ class _Process:
     def read(self, picture: Picture, seconds: float) -> look.Said:
         """Return what is read in a picture. Raises `_Failed`; the process is of no use any more then."""
         self.used = time.monotonic()
-        ask = look.Ask(width=picture.width, height=picture.height)
+        ask = look.Ask(width=picture.width, height=picture.height, line=picture.form == "line")
         try:
             said = look.read_said(self._ask(look.frame(ask, picture.raw), self.used + seconds))
         except WireError:
@@ -196,6 +202,7 @@ class Ocr:
         )
         self._press = Press(limits, level=level, user=user)
         self._turns = _Turns()
+        self._believed: dict[bytes, None] = {}
         self._process: _Process | None = None
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -217,16 +224,23 @@ class Ocr:
         page = _Pages(untrusted)
         seen: dict[bytes, look.Said | _Failed] = {}  # a logo on every page is read once; gone with the item
         for picture in self._drawn(untrusted, page):
-            key = hashlib.sha256(b"%d %d " % (picture.width, picture.height) + picture.raw).digest()
+            about = f"{picture.form} {picture.width} {picture.height} {picture.says} "
+            key = hashlib.sha256(about.encode() + picture.raw).digest()
+            if key in self._believed:
+                continue
             if key not in seen:
                 seen[key] = self._look(picture, until)
-            page.add(picture, seen[key], self._limits)
+            if picture.form == "line":
+                if page.check(picture, seen[key]):
+                    self._believe(key)
+            else:
+                page.add(picture, seen[key], self._limits)
         return page.document()
 
     def _drawn(self, untrusted: Document, page: _Pages) -> Iterator[Picture]:
         """Yield the pictures of a document, programs drawn page by page."""
         for picture in untrusted.pictures:
-            if picture.form == "grey":
+            if picture.form != "postscript":
                 yield picture
                 continue
             for drawn in self._press.draw(picture):
@@ -263,6 +277,13 @@ class Ocr:
             why = f" ({said.why})" if _WORD.fullmatch(said.why) else ""
             raise _Failed(GapKind.CRASHED, f"the OCR engine failed on a picture{why}")
         return said
+
+    def _believe(self, key: bytes) -> None:
+        """Keep in mind that this very line is true; hashes only, and not for ever."""
+        with self._lock:
+            self._believed[key] = None
+            if len(self._believed) > BELIEVED:
+                self._believed.pop(next(iter(self._believed)))
 
     def _drop(self, process: _Process) -> None:
         with self._lock:
@@ -335,6 +356,22 @@ class _Pages:
             dropped = False
         if lies > LIES:
             self._miss(place, GapKind.UNTRUSTED_TEXT, "the page shows other text than it says")
+
+    def check(self, picture: Picture, said: look.Said | _Failed) -> bool:
+        """Compare what a line shows with what it says; a lie makes its page untrusted. True when it is true."""
+        place = picture.part, picture.page
+        if isinstance(said, _Failed):
+            self._miss(place, said.kind, said.detail)
+            return False
+        shown = _letters("".join(line.text for line in said.lines))
+        score = min((line.score for line in said.lines), default=0.0)
+        total = sum(shown.values())
+        if total < TELLING or score < SURE:
+            return False  # a symbol, or letters that the engine does not know: nothing is proven either way
+        share = sum((shown & _letters(picture.says)).values()) / total
+        if share < 1 - ALIKE:
+            self._miss(place, GapKind.UNTRUSTED_TEXT, LIE)
+        return share >= ALIKE
 
     def document(self) -> Document:
         """Return the whole."""
@@ -413,9 +450,14 @@ def _compare(segment: Segment, beside: list[Segment]) -> tuple[float, bool]:
         high = min(here.y1, there.y1) - max(here.y0, there.y0)
         if wide > 0 and high > 0.25 * min(here.y1 - here.y0, there.y1 - there.y0):
             said.append(other.text)
-    letters = Counter(letter for letter in segment.text if letter.isalnum())
+    letters = _letters(segment.text)
     if not letters:
         return (1.0 if said else 0.0), False
-    known = Counter("".join(said))
+    known = _letters("".join(said))
     share = sum((letters & known).values()) / sum(letters.values())
     return share, sum(map(len, said)) >= 4
+
+
+def _letters(text: str) -> Counter[str]:
+    """Count the letters and digits of a text, forms and case folded: engine and file may write them differently."""
+    return Counter(letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum())

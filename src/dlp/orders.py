@@ -64,6 +64,8 @@ class Task(Frozen, frozen=True, kw_only=True):
     what: str
     name: str
     size: int
+    drawn: bool = False
+    """Its fonts lie: every page is to be drawn and read as a scan."""
     media: str = ""
     cuts: tuple[Cut, ...] = ()
 

@@ -26,8 +26,8 @@ from dlp import landlock, orders, wire
 from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
-from dlp.model import Cut, Document, Frozen, Gap, GapKind, Say
-from dlp.ocr import Ocr
+from dlp.model import Cut, Document, Frozen, Gap, GapKind, Say, evolve
+from dlp.ocr import LIE, Ocr
 from dlp.wire import Fault, Intake, WireError
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -153,7 +153,12 @@ class Sandbox:
 
         Never raises for a bad document: whatever kept it from being read whole is a gap in the Document returned.
         """
-        return self._ocr.read(self._read(fd, orders.Task(what="extract", name=name[:NAME_BYTES], size=size)))
+        task = orders.Task(what="extract", name=name[:NAME_BYTES], size=size)
+        document = self._ocr.read(self._read(fd, task))
+        if any(gap.detail == LIE for gap in document.gaps):
+            # Its text is worth nothing: once more, every page as the scan that it might as well be.
+            document = self._ocr.read(self._read(fd, evolve(task, drawn=True)))
+        return document
 
     def redact(self, fd: int, *, name: str, media: str, cuts: tuple[Cut, ...]) -> int | Gap:
         """Return the fd of a memfd, sealed against every change, with the file less its cuts; the caller closes it.

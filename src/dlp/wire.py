@@ -407,7 +407,7 @@ class Intake:
         untrusted = decode(_picture, payload)
         _check_part(untrusted.part)
         pixels = untrusted.width * untrusted.height if min(untrusted.width, untrusted.height) > 0 else 0
-        known = untrusted.form in ("grey", "postscript")
+        known = untrusted.form in ("grey", "line", "postscript")
         if untrusted.raw or not known or not 0 < pixels <= self._limits.picture_pixels:
             raise WireError(Fault.MALFORMED)
         if not math.isfinite(untrusted.scale) or (untrusted.page is not None and untrusted.page < 1):

@@ -16,7 +16,7 @@ import numpy as np
 
 from dlp.formats import Source
 from dlp.formats.pdf_lines import ODD_SHARE, Line, build
-from dlp.formats.pdf_pages import Frame, Reader, Second, Seen, Unreadable
+from dlp.formats.pdf_pages import Frame, Raster, Reader, Second, Seen, Unreadable
 from dlp.formats.pdf_places import Found, Spot, Walk, decrypted, draws, headers_in_attachments, unlock, weigh
 from dlp.formats.placed import strip as strip_of
 from dlp.formats.room import Full, Reading, Room
@@ -29,6 +29,9 @@ READABLE_PIXELS = 1_024  # all pictures of a page together: below it they cannot
 MARGIN = 0.08  # of the page height: where headers and footers stand
 DPI = 200  # of pages that are read by OCR
 MOST_PIXELS = 4_000  # a side
+PROBE_DPI = 150  # of lines that are looked at to see whether their font tells the truth
+_MOST_PROBED, _LEAST_PROBED = 40, 4  # characters of such a line
+_LEAST_SIDE = 8  # pixels
 LOST_PAGES = 50  # in a row: then the page tree lies
 REVISIONS = 24  # older revisions read of one file
 REVISION_PAGES = 1_000
@@ -178,7 +181,7 @@ class _Pdf:
             self._sizes[index + 1] = _body_size(seen)
             lines = build(seen.glyphs)
             self._keep(lines, index + 1)
-            self._judge(seen, index, structure, bool(lines), reader)
+            self._judge(seen, index, structure, lines, reader)
 
     def _read_page(self, reader: Reader | Second, index: int) -> Seen | None:
         try:
@@ -212,18 +215,48 @@ class _Pdf:
         if not anchor:
             self._shown[page] = "".join(_squeezed(line.text) for line in lines)
 
-    def _foreign(self, seen: Seen) -> bool:
-        """Tell whether a page is to be looked at because its text has no Chinese character at all.
+    def _probe(self, seen: Seen, lines: list[Line], index: int, reader: Reader | Second) -> None:
+        """Have one line of each font that comes with the file looked at, whether it shows what it says.
 
-        Fonts of print streams map everything to Latin letters. Once a page in the same fonts was looked at, and what
-        it shows is what it says, the others are believed.
+        A font map can say anything: that of a print stream that glyphs are Latin letters, that of an attacker that a
+        mark is a greeting. A line is enough to see a map that is wrong as a whole.
         """
-        letters = [letter for letter in seen.glyphs.text if not letter.isspace()]
-        if not letters or any(letter >= "\u2e80" for letter in letters):
-            return False
-        new = {kind.face for kind in seen.glyphs.kinds} - self._believed
-        self._believed |= new
-        return bool(new)
+        drawn = None
+        for face in sorted(seen.embedded - self._believed):
+            fit = [line for line in lines if line.face == face and not line.hidden and not line.vertical]
+            line = max(fit, key=lambda one: len({*one.text[:_MOST_PROBED]}), default=None)
+            if line is None or sum(map(str.isalnum, line.text)) < _LEAST_PROBED:
+                continue
+            self._believed.add(face)
+            if drawn is None:
+                drawn = reader.render(index, PROBE_DPI, MOST_PIXELS) if isinstance(reader, Reader) else None
+            if drawn is not None:
+                self._cut(drawn, line, index)
+
+    def _cut(self, drawn: Raster, line: Line, index: int) -> None:
+        """Hand one line of a drawn page to the OCR engine."""
+        x0, y0, x1, y1 = line.box
+        margin = 0.15 * (y1 - y0)
+        end = float(line.edges[2 * min(len(line.text), _MOST_PROBED) - 1])
+        sides = (x0 - margin, y0 - margin, min(x1, end) + margin, y1 + margin)
+        left, top, right, bottom = (round(side * drawn.scale) for side in sides)
+        grey = np.frombuffer(drawn.pixels, dtype=np.uint8).reshape(drawn.height, drawn.width)
+        piece = np.ascontiguousarray(grey[max(0, top) : bottom, max(0, left) : right])
+        if min(piece.shape) < _LEAST_SIDE:
+            return
+        packed = zlib.compress(piece.tobytes(), 1)
+        self._room.spend_packed(len(packed))
+        self._pictures.append(
+            Picture(
+                part=self._room.part,
+                page=index + 1,
+                width=piece.shape[1],
+                height=piece.shape[0],
+                raw=packed,
+                form="line",
+                says=line.text[:_MOST_PROBED],
+            )
+        )
 
     def _picture(self, reader: Reader | Second, index: int, *, believed: bool) -> bool:
         """Hand the page to the OCR engine as it is shown; False when it cannot be drawn."""
@@ -246,15 +279,16 @@ class _Pdf:
         )
         return True
 
-    def _judge(self, seen: Seen, index: int, structure: Any, has_lines: bool, reader: Reader | Second) -> None:
+    def _judge(self, seen: Seen, index: int, structure: Any, lines: list[Line], reader: Reader | Second) -> None:
         """Decide whether a page was read, and say what on it was not."""
         page = index + 1
         for said in seen.spoken:
             self._add(Found(said, Zone.HIDDEN, "/ActualText", Spot(page)))
+        has_lines = bool(lines)
         how = "text" if has_lines else "blank"
         why: tuple[GapKind, str] | None = None
         pictured = seen.images > 0 and seen.pixels > READABLE_PIXELS
-        if seen.odd > ODD_SHARE * seen.letters:
+        if seen.odd > ODD_SHARE * seen.letters or (self._room.drawn and has_lines):
             why = GapKind.UNTRUSTED_TEXT, _ODD
         elif pictured and not has_lines:
             why = GapKind.NO_OCR, "the page is a picture"
@@ -262,8 +296,8 @@ class _Pdf:
             why = GapKind.NO_OCR, "pictures cover a part of the page"
         elif not has_lines and seen.painted:
             why = GapKind.NO_OCR, "the page shows something that is not text"
-        elif self._foreign(seen):
-            why = GapKind.UNTRUSTED_TEXT, "the text has no Chinese character, and its fonts cannot be asked why"
+        else:
+            self._probe(seen, lines, index, reader)
         if why is not None:
             odd = why[1] is _ODD
             how = "ocr" if self._picture(reader, index, believed=not odd) else "unread"

@@ -51,6 +51,7 @@ _fill = _bind("FPDFText_GetFillColor", _I, _P, _I, _P, _P, _P, _P)
 _stroke = _bind("FPDFText_GetStrokeColor", _I, _P, _I, _P, _P, _P, _P)
 _mode = _bind("FPDFTextObj_GetTextRenderMode", _I, _P)
 _font = _bind("FPDFTextObj_GetFont", _P, _P)
+_embedded = _bind("FPDFFont_GetIsEmbedded", _I, _P)
 _face = _bind("FPDFFont_GetBaseFontName", ctypes.c_size_t, _P, _P, ctypes.c_size_t)
 _type = _bind("FPDFPageObj_GetType", _I, _P)
 _count = _bind("FPDFPage_CountObjects", _I, _P)
@@ -145,6 +146,8 @@ class Seen(NamedTuple):
     """Share of the page under images, 0..1; overlaps count twice."""
     painted: bool = False
     """The page has no text, and what it paints is more than empty boxes and rules."""
+    embedded: frozenset[str] = frozenset()
+    """Faces whose letters come with the file: their maps may say anything."""
     spoken: tuple[str, ...] = ()
     """ActualText: what the file says in place of the characters it shows."""
 
@@ -239,7 +242,8 @@ def _read(page: int) -> Seen | None:
     if not handle:
         return None
     try:
-        glyphs, letters, odd = _characters(ctypes.cast(handle, ctypes.c_void_p).value or 0, frame, survey.thin)
+        address = ctypes.cast(handle, ctypes.c_void_p).value or 0
+        glyphs, letters, odd, embedded = _characters(address, frame, survey.thin)
     finally:
         pdfium.FPDFText_ClosePage(handle)
     text = any(not char.isspace() for char in glyphs.text)
@@ -253,6 +257,7 @@ def _read(page: int) -> Seen | None:
         pixels=survey.pixels,
         covered=survey.covered / max(frame.width * frame.height, 1.0),
         painted=not text and survey.is_rich() and _shows(page, frame),
+        embedded=embedded,
         spoken=tuple(survey.spoken),
     )
 
@@ -266,7 +271,7 @@ def _frame(page: int) -> Frame:
     return Frame((left, bottom, right, top), turn * 90)
 
 
-def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, int, int]:
+def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, int, int, frozenset[str]]:
     """Read every drawn character; those that pdfium made up (its blanks and line ends) are left out."""
     count = max(0, int(pdfium.FPDFText_CountChars(ctypes.cast(page, pdfium.FPDF_TEXTPAGE))))
     objects = [_object(page, i) for i in range(count)]
@@ -305,7 +310,8 @@ def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, 
     boxes = frame.boxes(raw)
     glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), styles.kinds)
     _hide_outside(glyphs, frame)
-    return glyphs, *trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
+    letters, odd = trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
+    return glyphs, letters, odd, frozenset(styles.embedded)
 
 
 def _letter(page: int, place: int, code: int) -> str:
@@ -354,6 +360,7 @@ class _Styles:
         """Number of the style of each text object asked so far."""
         self._equal: dict[Style, int] = {}
         self._faces: dict[int, str] = {}
+        self.embedded: set[str] = set()
         self._six = (ctypes.c_float * 6)()
         self._four = (ctypes.c_uint * 4)()
 
@@ -393,6 +400,8 @@ class _Styles:
             length = _face(font, ctypes.addressof(room), 128)
             raw = room.raw[: max(0, min(length, 128) - 1)]
             self._faces[font] = "".join(c for c in raw.decode("utf-8", "replace") if c.isprintable())
+            if _embedded(font) == 1:
+                self.embedded.add(self._faces[font])
         return self._faces[font]
 
 

@@ -30,13 +30,19 @@ class _Purse:
 class Room:
     """The budget of one item. Every `spend_` raises `Full` when the limit is passed, and goes on raising after."""
 
-    __slots__ = ("_depth", "_purse", "_until", "limits", "part", "passwords")
+    __slots__ = ("_depth", "_purse", "_until", "drawn", "limits", "part", "passwords")
 
     def __init__(
-        self, limits: Limits | None = None, *, part: tuple[str, ...] = (), passwords: tuple[str, ...] = ()
+        self,
+        limits: Limits | None = None,
+        *,
+        part: tuple[str, ...] = (),
+        passwords: tuple[str, ...] = (),
+        drawn: bool = False,
     ) -> None:
         self.limits = limits or Limits()
         self.passwords = passwords
+        self.drawn = drawn
         self.part = part
         self._depth = 0
         self._purse = _Purse()
@@ -111,7 +117,7 @@ class Room:
         if self._depth + 1 > self.limits.depth:
             raise Full(GapKind.TOO_DEEP, f"containers are nested more than {self.limits.depth} deep")
         room = object.__new__(Room)
-        room.limits, room.passwords = self.limits, self.passwords
+        room.limits, room.passwords, room.drawn = self.limits, self.passwords, self.drawn
         room._purse, room._until = self._purse, self._until
         room.part, room._depth = (*self.part, name), self._depth + 1
         return room
