@@ -7,8 +7,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-# What the tests use beyond Python: strace shows the order of system calls and kills at a chosen one.
-TEST_TOOLS := strace
+# What the tests use beyond Python, as program:package+package. strace shows the order of system calls and kills at a chosen
+# one; LibreOffice writes the old formats, Ghostscript draws PostScript, 7z locks archives.
+TEST_TOOLS := strace:strace gs:ghostscript 7z:p7zip-full \
+  soffice:libreoffice-writer-nogui+libreoffice-calc-nogui+libreoffice-impress-nogui
+TEST_FONTS := /usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc:fonts-noto-cjk \
+  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 
 .PHONY: setup run test test-long lint bench accuracy peers lock clean test-tools
 
@@ -18,6 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "需要 Python 3.11 以上 / Python 3.11 or newer is needed"; exit 3; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || $(call install,python3-venv)
 	@[ -e /usr/lib/*/libseccomp.so.2 ] || ldconfig -p | grep -q libseccomp.so.2 || $(call install,libseccomp2)
+	@ldconfig -p | grep -q libarchive.so.13 || $(call install,libarchive13)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
@@ -33,7 +38,9 @@ define install
 endef
 
 test-tools:
-	@for tool in $(TEST_TOOLS); do command -v $$tool >/dev/null || $(call install,$$tool); done
+	@for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || \
+	  { packages=$$(echo $${tool#*:} | tr + ' '); $(call install,$$packages); }; done
+	@for font in $(TEST_FONTS); do [ -e $${font%%:*} ] || { package=$${font#*:}; $(call install,$$package); }; done
 
 run: setup
 	@$(BIN)/dlp run --demo

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docx
+import readers
 import scanner
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
@@ -196,6 +197,8 @@ def main() -> None:
         rows.append(("idle processor, all processes (%)", f"{idle:.2f}", "< 1"))
         rows.append(("1,000 mixed files at once (files/s)", f"{flood(running, 1000):.1f}", ">= 40"))
         rows.append(("memory of all processes after that (MB, PSS)", f"{running.rss():.0f}", "<= 500"))
+    rows += readers.files(text_pdf)
+    rows += readers.scanned()
     rows += scanner.texts()
     width = max(len(r[0]) for r in rows)
     for name, value, target in rows:

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections import Counter
+
 import pytest
 
-from dlp.formats import XLSX, Source
+from dlp.formats import XLSX, Source, xlsx
 from dlp.formats.room import Room
 from dlp.formats.room import read as read_as
 from dlp.model import Document, GapKind, Zone
@@ -160,3 +164,64 @@ def test_a_binary_sheet_is_a_gap() -> None:
     """A sheet in Excel's binary form is not read, and that is said."""
     raw = changed(xlsx_of([["x"]]), {"xl/worksheets/sheet2.bin": bytes(300)})
     assert GapKind.UNSUPPORTED in {g.kind for g in read(raw).gaps}
+
+
+SHEET_TRICKS = [
+    '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="C1" s="3"><v>12.5</v></c><c r="D1" t="str"><f>A1&amp;"机密"</f><v>甲&lt;乙</v></c></row>',
+    '<row r="1" spans="1:3" ht="15.75"><c r="B1"/><c r="C1" t="b"><v>1</v></c></row><row r="2"/><row r="9"><c r="A9"><v>1.38001380E10</v></c></row>',
+    '<row r="1"><c r="A1" t="inlineStr"><is><t xml:space="preserve"> 前 后 </t></is></c><c r="B1" t="e"><v>#N/A</v></c></row>',
+    '<row r="1"><c r="A1" t="inlineStr"><is><r><t>机</t></r><r><t>密</t></r></is></c></row>',
+    '<row r="1"><c r="A1" t="inlineStr"><is><t>&#26426;&#23494;&#38;amp;</t></is></c></row>',
+    '<row r="1"><c><v>1</v></c><c><v>2</v></c></row>',
+    '<row r="1"><!-- 注 --><c r="A1"><v>1</v></c></row>',
+    '<row r="1"><c r="A1" t="s"><v>7</v></c></row>',
+    '<row r="1" name="11010119900307301X"><c r="A1"><v>1</v></c></row>',
+    '<row r="1"><c r="A1"><f t="shared" ref="A1:A9" si="0">SUM(1)</f><v>3</v></c><c r="B1"><f t="shared" si="0"/><v>4</v></c></row>',
+]
+
+
+@pytest.mark.parametrize("rows", SHEET_TRICKS, ids=range(len(SHEET_TRICKS)))
+def test_the_quick_way_reads_what_the_parser_reads(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows read by their text are the rows that the XML parser gives: cells, columns, formulas, gaps."""
+    ns = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    sheet = f'<worksheet xmlns="{ns}"><sheetData>{rows}</sheetData><headerFooter><oddHeader>&amp;C页眉</oddHeader></headerFooter></worksheet>'
+    raw = changed(
+        xlsx_of([["甲"]]),
+        {
+            "xl/worksheets/sheet1.xml": sheet,
+            "xl/sharedStrings.xml": f'<sst xmlns="{ns}"><si><t>共享的字</t></si><si><t>没人用的字</t></si></sst>',
+        },
+    )
+
+    def seen() -> tuple[Counter[tuple[str, Zone]], list[list[list[str]]], set[GapKind]]:
+        document = read(raw)
+        tables = [
+            [[document.segments[c.segment].text[c.start : c.end] for c in row] for row in table.rows]
+            for table in document.tables
+        ]
+        return Counter((s.text, s.zone) for s in document.segments), tables, {g.kind for g in document.gaps}
+
+    quick = seen()
+    monkeypatch.setattr(xlsx, "_plainly_written", lambda _: None)
+    assert seen() == quick
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"<sheetData>", b"<sheetData><!-- x -->"),
+        (b"<t>", b"<t><![CDATA["),
+        (b"<row ", b"<row y='a' "),
+        (b"<t>", b"<t>&unknown;"),
+        (b"<t>", b"<t>&#1;"),
+        (b"</row>", b"</row></row>"),
+        (b"<c ", b'<c z="1" '),
+    ],
+)
+def test_odd_sheets_are_for_the_parser(old: bytes, new: bytes) -> None:
+    """What Excel and its like write is read by its text; comments, sections and odd attributes are not."""
+    with zipfile.ZipFile(io.BytesIO(xlsx_of([["姓名", "号码"], ["张三", "1"]]))) as made:
+        plain = made.read("xl/worksheets/sheet1.xml")
+    assert old in plain
+    assert xlsx._plainly_written(plain) is not None
+    assert xlsx._plainly_written(plain.replace(old, new, 1)) is None

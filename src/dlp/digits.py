@@ -22,7 +22,7 @@ _HAN_VALUES = "00123456789"
 _LOOK_ALIKES = "OoIl"
 _LOOK_ALIKE_VALUES = "0011"
 _DIGIT, _LOOKS, _HAN_DIGIT, _SEPARATOR = 1, 2, 4, 8
-_ZERO, _NINE = 0x30, 0x39
+_ZERO, _NINE, _X, _SMALL_X = 0x30, 0x39, 0x58, 0x78
 
 
 @cache
@@ -53,7 +53,12 @@ def unmask(units: Units) -> NDArray[np.int64]:
     looks = kinds == _LOOKS
     if (looks[1:] & digits[:-1]).any():
         _spell(units, digits, looks)
-    return _spaces(digits, kinds == _SEPARATOR)
+    # The check digit of an identity number may be an X, spaced out like the digits before it.
+    separators = kinds == _SEPARATOR
+    cross = (units == _X) | (units == _SMALL_X)
+    cross[:2] = False
+    cross[2:] &= separators[1:-1] & digits[:-2]
+    return _spaces(digits | cross, separators)
 
 
 def _runs(places: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -159,7 +159,7 @@ _SPOKEN_VALUES = frozenset(  # elements whose w:val is what somebody wrote
         "title",
     }
 )
-_NUMBERED = re.compile(r"(?:\d[ -]?){11}")  # from a mobile number on; coordinates and ids of Office are shorter
+NUMBERED = re.compile(r"(?:\d[ -]?){11}")  # from a mobile number on; coordinates and ids of Office are shorter
 _INNER_TARGET = re.compile(r"[/A-Za-z0-9_. -]{1,100}\.(?:xml|bin|png|jpe?g|gif|emf|wmf|rels|vml|tiff?|bmp)")
 _MOST_DISTINCT = 200_000
 
@@ -436,7 +436,7 @@ def carries_text(tag: str, key: str, value: str, attrib: Mapping[str, str]) -> b
         return any(map(str.isalnum, value)) and (tag != "lsdException" or len(value) > 40)
     if len(value) < 6:
         return False
-    return bool(_NUMBERED.search(value)) or "@" in value or "://" in value or (name == "val" and " " in value)
+    return bool(NUMBERED.search(value)) or "@" in value or "://" in value or (name == "val" and " " in value)
 
 
 def _value(attrib: Mapping[str, str]) -> str:

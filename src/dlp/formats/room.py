@@ -14,6 +14,7 @@ from dlp.sniff import EDGE_BYTES, sniff
 __all__ = ["Full", "Reading", "Room"]
 
 SPARE = 0.8  # of the wall clock: what is read by then still gets out before the child is killed
+BOXED = 4  # cells of one character in a row: from here on they are read as one text too
 RATIO_FROM = 1 << 20  # bytes; small things may pack well (a row of blanks) and do no harm
 
 
@@ -184,6 +185,21 @@ class Reading:
         if kept:
             self.room.spend_cells(sum(map(len, kept)))
             self.tables.append(Table(part=part, rows=kept))
+            for row in kept:
+                if len(row) >= BOXED:
+                    self._join_boxes(row, part)
+
+    def _join_boxes(self, row: tuple[Slice, ...], part: tuple[str, ...]) -> None:
+        """Add what is written one character a cell, as forms have it for numbers, as one more text."""
+        letters: list[str] = []
+        for cell in (*row, None):
+            one = self.segments[cell.segment].text[cell.start : cell.end].strip() if cell is not None else ""
+            if len(one) == 1:
+                letters.append(one)
+                continue
+            if len(letters) >= BOXED:
+                self.add("".join(letters), part=part, anchor="boxes", zone=Zone.HIDDEN)
+            letters = []
 
     def miss(self, kind: GapKind, detail: str, *, part: tuple[str, ...] | None = None) -> None:
         """Append a gap; `part` is that of the room when not given."""

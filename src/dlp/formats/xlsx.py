@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlp.formats import XLSX, Full, Source, zipsafe
-from dlp.formats.ooxml import Members, Taker, Walk, parse, relations
-from dlp.formats.ooxml_text import Block, Collector
+from dlp.formats.ooxml import Members, Taker, Walk, check_encoding, parse, relations
+from dlp.formats.ooxml_text import NUMBERED, Block, Collector
 from dlp.formats.room import Reading, Room
 from dlp.formats.rows import Rows
 from dlp.model import Document, GapKind, Zone
@@ -72,6 +72,37 @@ class _Workbook(Walk):
             if number not in self.used and text and not text.isspace():
                 self.reading.add(text, part=self.path(self._shared_part), anchor=str(number), zone=Zone.HIDDEN)
 
+    def _read_xml(self, name: str, data: bytes) -> None:
+        """Read a part; the rows of a sheet that is written as Excel writes them are not worth a parser's events."""
+        plain = _plainly_written(data)
+        if plain is None:
+            super()._read_xml(name, data)
+            return
+        before, rows, after = plain
+        # What stands around the rows is small and read as ever; the rows are read only if that is well-formed.
+        skeleton = f"{before}<sheetData/>{after}".encode()
+        cells = _Cells(self, self.path(name))
+        cells.sheet = True
+        at = 0
+        for number, found in enumerate(_ROWS.finditer(rows)):
+            if number % 4096 == 0:
+                self.room.check_time()
+            if found.start() != at:
+                break
+            at = found.end()
+            column, _, kind, formula, value, inline = found.groups()
+            if column is None:
+                if found[0].startswith("</"):
+                    cells.rows.end_row()
+                continue
+            if formula is not None and _WORDS.search(formula):
+                self.reading.add(_unescape(formula), part=cells.part, anchor="f", zone=Zone.HIDDEN)
+            text = value if value is not None else inline
+            if text:
+                cells.plain(_column(column), kind or "n", _unescape(text), shared=value is not None)
+        cells.rows.end()
+        super()._read_xml(name, skeleton)
+
     def collector(self, name: str) -> Collector:
         """Return a collector that knows rows and cells when the part turns out to be a sheet."""
         return _Sheet(_Cells(self, self.path(name)))
@@ -115,6 +146,12 @@ class _Cells(Taker):
             return None
         return super().block(block._replace(zone=Zone.HIDDEN))
 
+    def plain(self, column: int, kind: str, text: str, *, shared: bool) -> None:
+        """Take a cell of one value; `shared` tells that a value of kind `s` is the number of a shared text."""
+        self._kind = kind
+        if text := self._resolve(text, shared=shared):
+            self.rows.cell(column, text)
+
     def cell(self, attrib: Mapping[str, str]) -> None:
         """Begin a cell; without a reference it stands behind the one before."""
         found = _REFERENCE.fullmatch(attrib.get("r", ""))
@@ -129,15 +166,17 @@ class _Cells(Taker):
         self._column = -1
 
     def _read(self, block: Block) -> str:
-        text = block.text
-        if self._kind == "s" and block.tag == "v":
-            shared = self._book.shared
-            if not text.isdecimal() or int(text) >= len(shared):
+        return self._resolve(block.text, shared=block.tag == "v")
+
+    def _resolve(self, text: str, *, shared: bool) -> str:
+        if self._kind == "s" and shared:
+            strings = self._book.shared
+            if not text.isdecimal() or int(text) >= len(strings):
                 self.reading.miss(GapKind.CORRUPT, "a cell refers to a text that is not there", part=self.part)
                 return ""
             self._book.used.add(int(text))
-            self.reading.room.spend_chars(len(shared[int(text)]))
-            return shared[int(text)]
+            self.reading.room.spend_chars(len(strings[int(text)]))
+            return strings[int(text)]
         return _plain(text) if self._kind == "n" else text
 
 
@@ -170,6 +209,68 @@ class _Sheet(Collector):
             self._taker.rows.end_row()
         elif self._depth == 0:
             self._taker.rows.end()
+
+
+# --- sheets as Excel writes them: rows of cells of one value each, told by their text
+
+_CELL = (
+    r'<c r="([A-Z]{1,3})([0-9]{1,7})"(?: s="[0-9]{1,6}")?(?: t="([a-zA-Z]{1,9})")?(?:/>|>'
+    r'(?:<f(?: [a-z0-9]{1,4}="[A-Za-z0-9:$]{0,30}")*(?:/>|>([^<>]*)</f>))?'
+    r'(?:<v>([^<>]*)</v>|<v ?/>|<is><t(?: xml:space="preserve")?>([^<>]*)</t></is>)?</c>)'
+)
+_ROW = r'<row(?: [A-Za-z0-9]+(?::[A-Za-z0-9]+)?="[A-Za-z0-9:.]{0,20}")* ?/?>|</row>'
+_ROWS = re.compile(rf"\s*(?:{_CELL}|{_ROW})\s*")
+_OTHER = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|<!|]]>|&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7});)")
+_NUMERIC = re.compile(r"&#([0-9]{1,7});")
+_SHEET_START = re.compile(r"<(?:worksheet)[ >]")
+
+
+def _plainly_written(data: bytes) -> tuple[str, str, str] | None:
+    """Return what stands before, in and behind the rows of a sheet, or None when it is not written in the plain way."""
+    start = data.removeprefix(b"\xef\xbb\xbf")
+    first, last = start.find(b"<sheetData>"), start.rfind(b"</sheetData>")
+    if not 0 < first < last or start.count(b"<sheetData") != 1 or not start.startswith((b"<?xml", b"<worksheet")):
+        return None
+    try:
+        check_encoding(data)
+        text = start.decode("utf-8")
+    except (Full, UnicodeDecodeError):
+        return None
+    if _OTHER.search(text) or not _SHEET_START.search(text[:2048]):
+        return None
+    if not all(map(_is_character, {int(number) for number in _NUMERIC.findall(text)})):
+        return None
+    first, last = text.find("<sheetData>"), text.rfind("</sheetData>")
+    rows = text[first + len("<sheetData>") : last]
+    depth = at = 0
+    for found in _ROWS.finditer(rows):
+        if found.start() != at:
+            return None
+        at = found.end()
+        if found[1] is None:
+            token = found[0].strip()
+            depth += -1 if token.startswith("</") else 0 if token.endswith("/>") else 1
+            if depth not in (0, 1) or NUMBERED.search(token):
+                return None
+        elif depth != 1:
+            return None
+    if at != len(rows) or depth:
+        return None
+    return text[:first], rows, text[last + len("</sheetData>") :]
+
+
+def _is_character(code: int) -> bool:
+    """Tell whether XML 1.0 allows a character."""
+    return code in (9, 10, 13) or 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code <= 0x10FFFF
+
+
+def _unescape(text: str) -> str:
+    if "&" not in text:
+        return text
+    text = _NUMERIC.sub(lambda found: chr(int(found[1])) if found[1] != "38" else "&amp;", text)
+    for name, sign in (("lt", "<"), ("gt", ">"), ("quot", '"'), ("apos", "'"), ("amp", "&")):
+        text = text.replace(f"&{name};", sign)
+    return text
 
 
 def _column(letters: str) -> int:
