@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from dlp import match, sandbox, words
+from dlp import draw, match, ocr, sandbox, words
 from dlp.config import Config
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
@@ -46,6 +47,16 @@ def _sandbox(config: Config) -> Iterator[Check]:
         yield Check(
             name="sandbox", ok=True, say=Say("Landlock、seccomp、降权均可用", "Landlock, seccomp, user drop work")
         )
+
+
+def _eyes(_: Config) -> Iterator[Check]:
+    engines = [name for name in ocr.ENGINES if importlib.util.find_spec(name) is not None]
+    found = ", ".join(engines)
+    lack = Say("没有 OCR 引擎：扫描件一律隔离", "there is no OCR engine: every scan is held")
+    yield Check(name="ocr", ok=bool(engines), say=Say(f"引擎 {found}", f"engine {found}") if engines else lack)
+    path = draw.program()
+    none = Say("未安装 Ghostscript：PostScript 一律隔离", "Ghostscript is not installed: PostScript is held")
+    yield Check(name="postscript", ok=True, say=Say(path, path) if path else none)
 
 
 def _packs(config: Config) -> Iterator[Check]:
@@ -114,6 +125,7 @@ def _space(config: Config) -> Iterator[Check]:
 LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _python,
     _sandbox,
+    _eyes,
     _packs,
     _exemptions,
     _borders,
