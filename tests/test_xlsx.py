@@ -203,6 +203,7 @@ def test_the_quick_way_reads_what_the_parser_reads(rows: str, monkeypatch: pytes
 
     quick = seen()
     monkeypatch.setattr(xlsx, "_plainly_written", lambda _: None)
+    monkeypatch.setattr(xlsx, "_plain_strings", lambda _: None)
     assert seen() == quick
 
 
@@ -225,3 +226,24 @@ def test_odd_sheets_are_for_the_parser(old: bytes, new: bytes) -> None:
     assert old in plain
     assert xlsx._plainly_written(plain) is not None
     assert xlsx._plainly_written(plain.replace(old, new, 1)) is None
+
+
+@pytest.mark.parametrize(
+    "strings",
+    [
+        "<si><t>甲</t></si><si><t xml:space='preserve'> 乙 </t></si>",
+        '<si><t>甲</t></si><si><t xml:space="preserve"> 乙 </t></si><si/>',
+        "<si><r><t>机</t></r><r><t>密</t></r></si><si><t>乙</t><rPh><t>拼音</t></rPh></si>",
+        "<si><t>甲&amp;&#38;lt;</t></si><!-- 注释里的字 -->",
+        "<si><t>甲</t></si>散落的字",
+    ],
+    ids=range(5),
+)
+def test_shared_strings_are_read_alike(strings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared strings read by their text are those that the parser gives."""
+    made = f'<?xml version="1.0" encoding="UTF-8"?>\n<sst xmlns="{S}" count="9" uniqueCount="2">{strings}</sst>'
+    cells = row('<c r="A1" t="s"><v>0</v></c>', '<c r="B1" t="s"><v>1</v></c>')
+    raw = changed(xlsx_of([["x"]]), {"xl/sharedStrings.xml": made, "xl/worksheets/sheet1.xml": sheet(cells)})
+    quick = Counter((s.text, s.zone) for s in read(raw).segments)
+    monkeypatch.setattr(xlsx, "_plain_strings", lambda _: None)
+    assert Counter((s.text, s.zone) for s in read(raw).segments) == quick

@@ -32,18 +32,18 @@ class Rows:
         row, self._cells = self._cells, []
         if not row:
             return
-        texts: list[str] = []
-        spans: list[tuple[int, int]] = []
+        anchor = f"r{len(self._rows)}"
+        whole = "\t".join([text for _, text in row])
+        number = self._reading.add(whole, part=self._part, anchor=anchor, zone=self._zone)
+        slices: list[Slice] = []
         at = 0
         for column, text in row:
-            while len(spans) < min(column, WIDEST):
-                spans.append((at, at))
-            spans.append((at, at + len(text)))
-            texts.append(text)
-            at += len(text) + 1
-        anchor = f"r{len(self._rows)}"
-        number = self._reading.add("\t".join(texts), part=self._part, anchor=anchor, zone=self._zone)
-        self._rows.append(tuple(Slice(number, start, min(end, at - 1)) for start, end in spans))
+            if len(slices) < column:
+                slices += [Slice(number, at, at)] * (min(column, WIDEST) - len(slices))
+            end = at + len(text)
+            slices.append(Slice(number, at, end))
+            at = end + 1
+        self._rows.append(tuple(slices))
 
     def end(self) -> None:
         """End the sheet."""

@@ -61,7 +61,14 @@ class _Workbook(Walk):
 
         def read() -> None:
             sink = _Strings(self.reading, self.path(self._shared_part), self.shared)
-            parse(self.package.read(self._shared_part), Collector(sink), self.room)
+            data = self.package.read(self._shared_part)
+            plain = _plain_strings(data)
+            if plain is not None:
+                data, found = plain
+                self.room.spend_segments(len(found))
+                self.room.spend_chars(sum(map(len, found)))
+                self.shared += found
+            parse(data, Collector(sink), self.room)
 
         self.guard(self._shared_part, read)
         return frozenset({self._shared_part})
@@ -82,24 +89,15 @@ class _Workbook(Walk):
         # What stands around the rows is small and read as ever; the rows are read only if that is well-formed.
         skeleton = f"{before}<sheetData/>{after}".encode()
         cells = _Cells(self, self.path(name))
-        cells.sheet = True
-        at = 0
-        for number, found in enumerate(_ROWS.finditer(rows)):
-            if number % 4096 == 0:
+        for number, row in enumerate(rows):
+            if number % 1024 == 0:
                 self.room.check_time()
-            if found.start() != at:
-                break
-            at = found.end()
-            column, _, kind, formula, value, inline = found.groups()
-            if column is None:
-                if found[0].startswith("</"):
-                    cells.rows.end_row()
-                continue
-            if formula is not None and _WORDS.search(formula):
-                self.reading.add(_unescape(formula), part=cells.part, anchor="f", zone=Zone.HIDDEN)
-            text = value if value is not None else inline
-            if text:
-                cells.plain(_column(column), kind or "n", _unescape(text), shared=value is not None)
+            for letters, kind, formula, value, inline in _CELLS.findall(row):
+                if formula and _WORDS.search(formula):
+                    self.reading.add(_unescape(formula), part=cells.part, anchor="f", zone=Zone.HIDDEN)
+                if text := value or inline:
+                    cells.plain(_column(letters), kind or "n", _unescape(text), shared=bool(value))
+            cells.rows.end_row()
         cells.rows.end()
         super()._read_xml(name, skeleton)
 
@@ -214,19 +212,22 @@ class _Sheet(Collector):
 # --- sheets as Excel writes them: rows of cells of one value each, told by their text
 
 _CELL = (
-    r'<c r="([A-Z]{1,3})([0-9]{1,7})"(?: s="[0-9]{1,6}")?(?: t="([a-zA-Z]{1,9})")?(?:/>|>'
+    r'<c r="([A-Z]{1,3})[0-9]{1,7}"(?: s="[0-9]{1,6}")?(?: t="([a-zA-Z]{1,9})")?(?:/>|>'
     r'(?:<f(?: [a-z0-9]{1,4}="[A-Za-z0-9:$]{0,30}")*(?:/>|>([^<>]*)</f>))?'
     r'(?:<v>([^<>]*)</v>|<v ?/>|<is><t(?: xml:space="preserve")?>([^<>]*)</t></is>)?</c>)'
 )
-_ROW = r'<row(?: [A-Za-z0-9]+(?::[A-Za-z0-9]+)?="[A-Za-z0-9:.]{0,20}")* ?/?>|</row>'
-_ROWS = re.compile(rf"\s*(?:{_CELL}|{_ROW})\s*")
+_BARE = re.sub(r"(?<!\\)\((?!\?)", "(?:", _CELL)
+"""The same without groups."""
+_ATTRIBUTES = r'(?: [A-Za-z0-9]+(?::[A-Za-z0-9]+)?="[A-Za-z0-9:.]{0,20}")*'
+_CELLS = re.compile(_CELL)
+_ROWS = re.compile(rf"\s*<row({_ATTRIBUTES}) ?(?:/>|>((?:\s*{_BARE})*+)\s*</row>)\s*")
 _OTHER = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|<!|]]>|&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7});)")
 _NUMERIC = re.compile(r"&#([0-9]{1,7});")
 _SHEET_START = re.compile(r"<(?:worksheet)[ >]")
 
 
-def _plainly_written(data: bytes) -> tuple[str, str, str] | None:
-    """Return what stands before, in and behind the rows of a sheet, or None when it is not written in the plain way."""
+def _plainly_written(data: bytes) -> tuple[str, list[str], str] | None:
+    """Return what stands before the rows of a sheet, the rows, and what follows; None when it is written otherwise."""
     start = data.removeprefix(b"\xef\xbb\xbf")
     first, last = start.find(b"<sheetData>"), start.rfind(b"</sheetData>")
     if not 0 < first < last or start.count(b"<sheetData") != 1 or not start.startswith((b"<?xml", b"<worksheet")):
@@ -241,22 +242,43 @@ def _plainly_written(data: bytes) -> tuple[str, str, str] | None:
     if not all(map(_is_character, {int(number) for number in _NUMERIC.findall(text)})):
         return None
     first, last = text.find("<sheetData>"), text.rfind("</sheetData>")
-    rows = text[first + len("<sheetData>") : last]
-    depth = at = 0
-    for found in _ROWS.finditer(rows):
-        if found.start() != at:
+    inner = text[first + len("<sheetData>") : last]
+    rows: list[str] = []
+    at = 0
+    for found in _ROWS.finditer(inner):
+        if found.start() != at or NUMBERED.search(found[1]):
             return None
         at = found.end()
-        if found[1] is None:
-            token = found[0].strip()
-            depth += -1 if token.startswith("</") else 0 if token.endswith("/>") else 1
-            if depth not in (0, 1) or NUMBERED.search(token):
-                return None
-        elif depth != 1:
-            return None
-    if at != len(rows) or depth:
+        rows.append(found[2] or "")
+    if at != len(inner):
         return None
     return text[:first], rows, text[last + len("</sheetData>") :]
+
+
+_STRINGS = re.compile(r'\s*(?:<si><t(?: xml:space="preserve")?>([^<>]*)</t></si>|<si ?/>)\s*')
+_SST = re.compile(r"((?:<\?xml[^<>]*\?>)?\s*<sst [^<>]*[^<>/]>)(.*)(</sst>\s*)", re.DOTALL)
+
+
+def _plain_strings(data: bytes) -> tuple[bytes, list[str]] | None:
+    """Return the part of the shared strings without them, and them; None when they are not written in the plain way."""
+    try:
+        check_encoding(data)
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except (Full, UnicodeDecodeError):
+        return None
+    whole = _SST.fullmatch(text)
+    if whole is None or _OTHER.search(text):
+        return None
+    if not all(map(_is_character, {int(number) for number in _NUMERIC.findall(text)})):
+        return None
+    found: list[str] = []
+    at = 0
+    for one in _STRINGS.finditer(whole[2]):
+        if one.start() != at:
+            return None
+        at = one.end()
+        found.append(_unescape(one[1] or ""))
+    return ((whole[1] + whole[3]).encode(), found) if at == len(whole[2]) else None
 
 
 def _is_character(code: int) -> bool:
