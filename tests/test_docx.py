@@ -151,7 +151,7 @@ def cuts(document: Document) -> tuple[Cut, ...]:
 def redacted(raw: bytes) -> bytes:
     """Read, cut and return the new file."""
     out = io.BytesIO()
-    word.redact(Source(raw), cuts(read(raw)), out)
+    word.redact(Source(raw), cuts(read(raw)), out, Room())
     return out.getvalue()
 
 
@@ -205,7 +205,7 @@ def test_two_cuts_of_one_paragraph() -> None:
         for a, b, label in ((7, 9, "乙"), (1, 3, "甲"))
     ]
     out = io.BytesIO()
-    word.redact(Source(raw), many, out)
+    word.redact(Source(raw), many, out, Room())
     assert [x.text for x in docx.Document(io.BytesIO(out.getvalue())).paragraphs] == ["0甲3456乙9"]
 
 
@@ -221,7 +221,7 @@ def test_a_cut_that_lies_elsewhere_is_refused() -> None:
     raw = docx_of("短")
     bad = Cut(part=("word/document.xml",), anchor="1v", start=5, end=9, label="x", type="t")
     with pytest.raises(NotRedactable):
-        word.redact(Source(raw), [bad], io.BytesIO())
+        word.redact(Source(raw), [bad], io.BytesIO(), Room())
 
 
 def test_tables_become_grids() -> None:

@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "odd",
         "persons",
         "policy",
+        "values",
         "plan",
     ),
     (

@@ -34,7 +34,7 @@ def cut(document: Document, start: int, end: int, label: str = "〔去〕") -> C
 def redacted(raw: bytes, *cuts: Cut) -> bytes:
     """Return the text without the cuts."""
     out = io.BytesIO()
-    plain.redact(Source(raw), cuts, out)
+    plain.redact(Source(raw), cuts, out, Room())
     return out.getvalue()
 
 

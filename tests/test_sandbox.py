@@ -30,7 +30,7 @@ from dlp import landlock, orders, sandbox
 from dlp.errors import SandboxUnavailable
 from dlp.limits import GRACE_SECONDS, LINGER_SECONDS, Limits
 from dlp.model import Cut, Document, Gap, GapKind, Zone
-from dlp.sandbox import Sandbox
+from dlp.sandbox import Made, Sandbox
 
 SABOTEURS = str(Path(__file__).with_name("saboteurs.py"))
 SMALL = Limits(wall_seconds=2.5, cpu_seconds=1, memory_bytes=768 << 20, result_bytes=8 << 20, segments=50_000)
@@ -467,7 +467,8 @@ def test_redact_returns_sealed_bytes(small: Sandbox) -> None:
     fd = memfd(text.encode())
     try:
         made = small.redact(fd, name="a.txt", media=read.media, cuts=(cut,))
-        assert isinstance(made, int)
+        assert isinstance(made, Made)
+        made = made.body
         copy = os.pread(made, 1000, 0).decode()
         assert "13800138000" not in copy
         assert "〔手机号〕" in copy

@@ -19,9 +19,10 @@ from types import ModuleType
 from typing import NoReturn
 
 from dlp import formats, landlock, orders, wire
-from dlp.formats.room import Full, Reading, Room, read
+from dlp.formats import proof
+from dlp.formats.room import Full, Reading, Room, read, redact
 from dlp.limits import Limits
-from dlp.model import Document, Gap, GapKind, Removed, Segment, Zone, evolve
+from dlp.model import Document, GapKind, Removed, Segment, Zone, evolve
 from dlp.sniff import EDGE_BYTES, sniff
 
 RESULT, SOURCE, TASK, OUTPUT = 3, 4, 5, 6  # descriptors of a child; 0, 1 and 2 are /dev/null
@@ -122,7 +123,9 @@ def _serve(task: orders.Task, setup: orders.Setup, extra: dict[str, ModuleType])
             Document(media="", segments=tuple(Segment(text=hole) for hole in _holes(dropped=setup.uid is not None)))
         )
     elif task.what == "redact":
-        _redact(task, outlet, limits)
+        _redact(task, outlet, setup)
+    elif task.what == "verify":
+        outlet.send(_verify(task, setup))
     elif task.what == "extract":
         outlet.send(_extract(task, setup))
     else:
@@ -169,26 +172,35 @@ def _guard(extract: Callable[[formats.Source, Room], Document], source: formats.
     return Document(media="", gaps=(gap,))
 
 
-def _redact(task: orders.Task, outlet: wire.Outlet, limits: Limits) -> None:
+def _redact(task: orders.Task, outlet: wire.Outlet, setup: orders.Setup) -> None:
     """Write the source without the cuts to the output; what keeps it from being done becomes a gap."""
-    module = formats.FORMATS.get(task.media)
-    redact = getattr(importlib.import_module(module), "redact", None) if module else None
-    if redact is None:
-        detail = f"there is no redaction for {task.media}"
-        outlet.send(Document(media="", gaps=(Gap(kind=GapKind.UNSUPPORTED, detail=detail),)))
-        return
 
-    def write(source: formats.Source, _: Room) -> Document:
+    def write(source: formats.Source, room: Room) -> Document:
         with open(OUTPUT, "w+b", closefd=False) as out:
-            removed.extend(redact(source, task.cuts, out))
+            removed.extend(redact(task.media, source, task.cuts, out, room))
         return Document(media="")
 
     removed: list[Removed] = []
-    document = _guard(write, _source(task), Room(limits))
+    document = _guard(write, _source(task), Room(setup.limits, passwords=setup.passwords, mode=task.mode))
     if document.gaps:
         outlet.send(document)
     else:
         outlet.done(os.fstat(OUTPUT).st_size, tuple(removed))
+
+
+def _verify(task: orders.Task, setup: orders.Setup) -> Document:
+    """Return what readers that had no part in it find in a redacted copy, and what they looked at."""
+
+    def look(source: formats.Source, room: Room) -> Document:
+        whole = Reading(room)
+        whole.checks += proof.search(source, task.needles, room)
+        module = formats.FORMATS.get(task.media)
+        verify = getattr(importlib.import_module(module), "verify", None) if module else None
+        if verify is not None:
+            whole.take(verify(source, formats.Source(OUTPUT, name=task.name), task.cuts, room))
+        return whole.document(task.media)
+
+    return _guard(look, _source(task), Room(setup.limits, passwords=setup.passwords, mode=task.mode))
 
 
 def _holes(*, dropped: bool) -> list[str]:

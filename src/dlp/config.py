@@ -18,7 +18,7 @@ from msgspec import Meta
 from dlp import located
 from dlp.errors import ConfigError, Problem
 from dlp.limits import Limits
-from dlp.model import Frozen, Say, evolve
+from dlp.model import Frozen, Redacting, Say, evolve
 from dlp.policy import Clause, Policy
 
 Qualification = Literal["无", "乙级", "甲级"]
@@ -105,6 +105,7 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     folders: tuple[Folder, ...] = DEFAULT_FOLDERS
     packs: Packs = Packs()
     policy: Policy = Policy()
+    redacting: Redacting = Redacting()
     limits: Limits = Limits()
     sandbox: SandboxSpec = SandboxSpec()
     vault: VaultSpec = VaultSpec()
@@ -315,6 +316,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         'owner = "综合科"',
         'reason = "对外公开的电话"',
         "expires = 2027-12-31",
+    ),
+    "redacting": (
+        "脱敏。mode: auto | keep | fixed-gap | raster；style: label | box | mask | pseudonym；reach: hit | cell | row",
+        "fixed-gap hides the width of names, raster makes pictures of pages; reach: what of a table goes with a hit.",
     ),
     "limits": ("单个文件的上限；达到上限即为未读，隔离。A limit that is reached is a gap, and a gap is held.",),
     "sandbox": (

@@ -98,6 +98,40 @@ class GapKind(Enum):
     HIT_CAP = "hit_cap"
 
 
+class Mode(Enum):
+    """How what is cut out of a page is removed. Formats whose text flows by itself know only one way."""
+
+    AUTO = "auto"
+    """Each cut as its kind asks for: `Cut.gap` or not."""
+    KEEP = "keep"
+    """Everything else keeps its place: for tables and for numbers, whose length tells nothing."""
+    FIXED_GAP = "fixed-gap"
+    """A gap of one width for everything, and the rest of the line behind it: the width tells nothing."""
+    RASTER = "raster"
+    """The page becomes a picture of itself."""
+
+
+class Style(Enum):
+    """What stands where something was removed."""
+
+    BOX = "box"
+    """█, five of them."""
+    LABEL = "label"
+    """〔已脱敏：居民身份证号〕"""
+    MASK = "mask"
+    """The value in part, as its kind allows: 110***********002X."""
+    PSEUDONYM = "pseudonym"
+    """〔居民身份证号甲〕: the same value has the same name in one document."""
+
+
+class Reach(Enum):
+    """How much of a table goes with a hit in it."""
+
+    HIT = "hit"
+    CELL = "cell"
+    ROW = "row"
+
+
 class State(Enum):
     """Where a job is on its way. Only RELEASED and REDACTED mean that something left."""
 
@@ -116,6 +150,14 @@ class State(Enum):
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     """What every value is: frozen and keyword-only. Subclasses repeat both words, because neither is inherited."""
+
+
+class Redacting(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How this site redacts."""
+
+    mode: Mode = Mode.AUTO
+    style: Style = Style.LABEL
+    reach: Reach = Reach.HIT
 
 
 class Say(msgspec.Struct, frozen=True):
@@ -263,6 +305,17 @@ class Picture(Frozen, frozen=True, kw_only=True):
     """Of a `line`: what the file says is written there. The line is looked at to see whether that is true."""
 
 
+class Check(Frozen, frozen=True, kw_only=True):
+    """One thing that a verifier looked at in a redacted copy."""
+
+    name: str
+    """Short ASCII name: `reopened:pdfminer`, `bytes`, `ink`."""
+    state: str
+    """`ok`, `fail`, or `unavailable`, which is not ok: it was not looked at."""
+    detail: str = ""
+    """Plain English clause without any content of the document."""
+
+
 class Document(Frozen, frozen=True, kw_only=True):
     """What the sandbox child read out of one item. Untrusted: it speaks only of text and places."""
 
@@ -274,6 +327,8 @@ class Document(Frozen, frozen=True, kw_only=True):
     coverage: tuple[Coverage, ...] = ()
     pictures: tuple[Picture, ...] = ()
     """What is still to be read by OCR; empty once it was."""
+    checks: tuple[Check, ...] = ()
+    """Of the proof of a redacted copy only."""
 
 
 class Reference(Frozen, frozen=True, kw_only=True):
@@ -389,16 +444,21 @@ class Cut(Frozen, frozen=True, kw_only=True):
     start: int
     end: int
     label: str
-    """What is written in its place, e.g. 〔已脱敏：居民身份证号〕."""
+    """What is written in its place, e.g. 〔已脱敏：居民身份证号〕. Empty where an earlier cut of its hit has it."""
     type: str
+    gap: bool = False
+    """True where the width of what was removed would tell something: names and words, not numbers."""
     boxes: tuple[Box, ...] = ()
 
 
 class Removed(Frozen, frozen=True, kw_only=True):
-    """How many places of one type were removed."""
+    """How many places of one type were removed from one page, and how."""
 
     type: str
     count: int
+    page: int | None = None
+    how: str = "text"
+    """`text`, `glyphs` of a page that stays text, `raster` of a page that became a picture, `pixels` of a picture."""
 
 
 class Certificate(Frozen, frozen=True, kw_only=True):
@@ -409,7 +469,8 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     media: str
     removed: tuple[Removed, ...]
     packs: str
-    checks: tuple[str, ...] = ()
+    mode: Mode = Mode.AUTO
+    checks: tuple[Check, ...] = ()
 
 
 class Outcome(Frozen, frozen=True, kw_only=True):

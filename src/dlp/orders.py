@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dlp.limits import Limits
-from dlp.model import Cut, Frozen
+from dlp.model import Cut, Frozen, Mode
 from dlp.wire import decode
 
 
@@ -59,7 +59,7 @@ EXIT_CAGE, EXIT_MEMORY, EXIT_BUG, EXIT_RESULT, EXIT_FORK = 71, 72, 73, 74, 75
 
 
 class Task(Frozen, frozen=True, kw_only=True):
-    """What a child is to do with its source: `what` is extract, redact or prove."""
+    """What a child is to do with its source: `what` is extract, redact, verify or prove (its own walls)."""
 
     what: str
     name: str
@@ -68,6 +68,9 @@ class Task(Frozen, frozen=True, kw_only=True):
     """Its fonts lie: every page is to be drawn and read as a scan."""
     media: str = ""
     cuts: tuple[Cut, ...] = ()
+    mode: Mode = Mode.AUTO
+    needles: tuple[str, ...] = ()
+    """Of a verification: the texts that must be nowhere in the copy. They never leave the memory of this machine."""
 
 
 Command = Order | Kill

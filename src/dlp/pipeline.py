@@ -11,33 +11,38 @@ import time
 from datetime import datetime
 from typing import NamedTuple
 
-from dlp import durable, odd, plan
+from dlp import durable, odd, plan, values
 from dlp.marks import lint
 from dlp.match import Matcher
 from dlp.model import (
     Action,
     Certificate,
+    Check,
+    Cut,
     Document,
     Gap,
     GapKind,
     Inspection,
     Item,
-    Removed,
+    Mode,
+    Redacting,
     Say,
     Timings,
     evolve,
 )
 from dlp.policy import Policy, decide, exempt
 from dlp.sandbox import Sandbox
+from dlp.values import Values
 
 
 class Kit(NamedTuple):
-    """What a decision needs: the contained readers, the scanner, the policy, and which rules may be cut."""
+    """What a decision needs: the contained readers, the scanner, the policy, which rules may be cut, and how."""
 
     sandbox: Sandbox
     matcher: Matcher
     policy: Policy
     redactable: frozenset[str]
+    redacting: Redacting = Redacting()
 
 
 class Redaction(NamedTuple):
@@ -46,6 +51,15 @@ class Redaction(NamedTuple):
     body: int
     certificate: Certificate
     again: Inspection
+
+
+class _Wish(NamedTuple):
+    """What is to be removed: the chosen findings, their cuts, and the texts that must be nowhere afterwards."""
+
+    chosen: tuple[int, ...]
+    everything: bool
+    cuts: tuple[Cut, ...]
+    needles: tuple[str, ...]
 
 
 def inspect(item: Item, body: int | None, kit: Kit) -> Inspection:
@@ -81,6 +95,8 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
     Cut is what a redact reason of the verdict names, and then the copy must earn its release by a second verdict.
     With `everything`, each hit of a rule that may be cut is removed and none may be left; what else the copy holds
     (a mark, say) is for the gate to judge when the copy leaves.
+
+    A copy that is not proven is made once more from pixels, where its format can do that.
     """
     chosen = _chosen(seen, kit, everything=everything)
     if seen.gaps:
@@ -91,19 +107,74 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
         return Say(
             "文件名中含敏感信息，请改名后重新送检", "the file name itself holds a hit: rename the file and submit again"
         )
-    cuts = plan.plan(seen.document, seen.findings, chosen)
-    made = kit.sandbox.redact(body, name=seen.item.name, media=seen.item.media, cuts=cuts)
+    cuts = plan.plan(seen.document, seen.findings, chosen, kit.redacting)
+    wish = _Wish(chosen, everything, cuts, plan.needles(seen.document, seen.findings, chosen))
+    made = _attempt(seen, body, kit, wish, kit.redacting.mode)
+    if isinstance(made, Say) and seen.item.media in RASTERS and kit.redacting.mode is not Mode.RASTER:
+        raster = _attempt(seen, body, kit, wish, Mode.RASTER)
+        return made if isinstance(raster, Say) else raster
+    return made
+
+
+RASTERS = frozenset({"application/pdf"})
+"""Types whose pages can be redacted as pictures of themselves."""
+
+
+def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> Redaction | Say:
+    """Make a copy in one way and try to prove it; the fd of a copy that is not proven is closed."""
+    name, media = seen.item.name, seen.item.media
+    made = kit.sandbox.redact(body, name=name, media=media, cuts=wish.cuts, mode=mode)
     if isinstance(made, Gap):
-        return Say(
-            f"此类文件暂不能脱敏（{made.detail}）",
-            f"this file cannot be redacted ({made.detail})",
+        return Say(f"此类文件暂不能脱敏（{made.detail}）", f"this file cannot be redacted ({made.detail})")
+    proven = False
+    try:
+        again = inspect(seen.item, made.body, kit)
+        checks = _prove(seen, (body, made.body), kit, wish, mode)
+        bad = [check for check in checks if check.state == "fail"]
+        left = _chosen(again, kit, everything=wish.everything)
+        if again.gaps or left or (not wish.everything and again.verdict.action >= Action.REDACT):
+            return Say("脱敏后复检未通过", "the redacted copy did not pass the second inspection")
+        if bad:
+            why = f"{bad[0].name}: {bad[0].detail}" if bad[0].detail else bad[0].name
+            return Say(f"脱敏件验证未通过（{why}）", f"the redacted copy was not proven clean ({why})")
+        proven = True
+        certificate = Certificate(
+            input_sha256=durable.sha256_of(body),
+            output_sha256=durable.sha256_of(made.body),
+            media=media,
+            removed=made.untrusted_removed,
+            packs=kit.matcher.digest,
+            mode=mode,
+            checks=checks,
         )
-    again = inspect(seen.item, made, kit)
-    left = _chosen(again, kit, everything=everything)
-    if again.gaps or left or (not everything and again.verdict.action >= Action.REDACT):
-        os.close(made)
-        return Say("脱敏后复检未通过", "the redacted copy did not pass the second inspection")
-    return Redaction(made, _certificate(seen, body, made, chosen, kit), again)
+        return Redaction(made.body, certificate, again)
+    finally:
+        if not proven:
+            os.close(made.body)
+
+
+def _prove(seen: Inspection, bodies: tuple[int, int], kit: Kit, wish: _Wish, mode: Mode) -> tuple[Check, ...]:
+    """Return what the verifier looked at in a copy: its own checks, and the scanner over what its readers read."""
+    before, body = bodies
+    untrusted = kit.sandbox.verify(
+        body,
+        before,
+        name=seen.item.name,
+        media=seen.item.media,
+        cuts=wish.cuts,
+        needles=wish.needles,
+        mode=mode,
+    )
+    if untrusted.gaps:
+        return (Check(name="verifier", state="fail", detail=untrusted.gaps[0].detail),)
+    findings, gaps = kit.matcher.find(untrusted)
+    rules = {seen.findings[number].rule for number in wish.chosen}
+    told = any(found.rule in rules and found.rule in kit.redactable and not found.exempt for found in findings)
+    kept = _kept(untrusted, wish.needles)
+    detector = Check(name="detector", state="ok")
+    if told or kept or gaps:
+        detector = Check(name="detector", state="fail", detail="another reader still finds what was removed")
+    return (*untrusted.checks, detector, Check(name="inspected-again", state="ok"))
 
 
 def _chosen(seen: Inspection, kit: Kit, *, everything: bool) -> tuple[int, ...]:
@@ -114,16 +185,10 @@ def _chosen(seen: Inspection, kit: Kit, *, everything: bool) -> tuple[int, ...]:
     return tuple(i for i in sorted(named) if seen.findings[i].rule in kit.redactable)
 
 
-def _certificate(seen: Inspection, body: int, made: int, chosen: tuple[int, ...], kit: Kit) -> Certificate:
-    counts: dict[str, int] = {}
-    for number in chosen:
-        kind = seen.findings[number].type
-        counts[kind] = counts.get(kind, 0) + 1
-    return Certificate(
-        input_sha256=durable.sha256_of(body),
-        output_sha256=durable.sha256_of(made),
-        media=seen.item.media,
-        removed=tuple(Removed(type=kind, count=counts[kind]) for kind in sorted(counts)),
-        packs=kit.matcher.digest,
-        checks=("reopened", "inspected-again"),
-    )
+def _kept(untrusted: Document, needles: tuple[str, ...]) -> bool:
+    """Tell whether a removed text is still read: in one segment, or in the text of all of them together."""
+    flat = [values.squeezed(needle) for needle in needles]
+    texts = [values.squeezed(segment.text) for segment in untrusted.segments]
+    alone = Values([needle for needle in flat if values.tells(needle)])
+    joined = Values([needle for needle in flat if values.tells(needle, joined=True)])
+    return any(map(alone.any_in, texts)) or joined.any_in("".join(texts))

@@ -20,13 +20,13 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from dlp import landlock, orders, wire
 from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
-from dlp.model import Cut, Document, Frozen, Gap, GapKind, Say, evolve
+from dlp.model import Cut, Document, Frozen, Gap, GapKind, Mode, Removed, Say, evolve
 from dlp.ocr import LIE, Ocr
 from dlp.wire import Fault, Intake, WireError
 
@@ -96,6 +96,13 @@ def _unprivileged(user: str) -> tuple[int, int] | None:
     return (entry.pw_uid, entry.pw_gid) if entry.pw_uid and entry.pw_gid else None
 
 
+class Made(NamedTuple):
+    """A redacted copy, not proven yet: the fd of its sealed bytes, and what its child says it removed."""
+
+    body: int
+    untrusted_removed: tuple[Removed, ...]
+
+
 class Sandbox:
     """Reads and redacts files in disposable children. Thread-safe; several threads may call it at once.
 
@@ -160,25 +167,49 @@ class Sandbox:
             document = self._ocr.read(self._read(fd, evolve(task, drawn=True)))
         return document
 
-    def redact(self, fd: int, *, name: str, media: str, cuts: tuple[Cut, ...]) -> int | Gap:
-        """Return the fd of a memfd, sealed against every change, with the file less its cuts; the caller closes it.
+    def redact(self, fd: int, *, name: str, media: str, cuts: tuple[Cut, ...], mode: Mode = Mode.AUTO) -> Made | Gap:
+        """Return the file less its cuts in a memfd that is sealed against every change; the caller closes it.
 
-        A Gap says why there is none. Nothing here proves that the copy is clean: it must be inspected like any file.
+        A Gap says why there is none. Nothing here proves that the copy is clean: it must be verified and inspected.
         """
         output = os.memfd_create("redacted", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         kept = False
         try:
-            task = orders.Task(what="redact", name=name[:NAME_BYTES], size=os.fstat(fd).st_size, media=media, cuts=cuts)
-            why = self._redact(fd, task, output)
-            kept = why is None
+            size = os.fstat(fd).st_size
+            task = orders.Task(what="redact", name=name[:NAME_BYTES], size=size, media=media, cuts=cuts, mode=mode)
+            made = self._redact(fd, task, output)
+            kept = isinstance(made, Made)
         finally:
             if not kept:
                 os.close(output)
-        return output if why is None else why
+        return made
 
-    def _redact(self, fd: int, task: orders.Task, output: int) -> Gap | None:
+    def verify(
+        self,
+        fd: int,
+        before: int,
+        *,
+        name: str,
+        media: str,
+        cuts: tuple[Cut, ...],
+        needles: tuple[str, ...],
+        mode: Mode,
+    ) -> Document:
+        """Return what readers that had no part in the redaction of `before` find in the copy `fd`.
+
+        Its segments are their texts, for the scanner to look at; its checks are what they looked at themselves. Never
+        raises for a bad copy: whatever kept it from being looked at is a gap.
+        """
+        size = os.fstat(fd).st_size
+        task = orders.Task(
+            what="verify", name=name[:NAME_BYTES], size=size, media=media, cuts=cuts, needles=needles, mode=mode
+        )
+        return self._ocr.read(self._read(fd, task, before))
+
+    def _redact(self, fd: int, task: orders.Task, output: int) -> Made | Gap:
         """Have the output written and seal it; the gap when it is not what its child says it is."""
-        outcome = self._ask(fd, task, output)
+        with self._slots:
+            outcome = self._ask(fd, task, output)
         if isinstance(outcome, Gap):
             return outcome
         try:
@@ -192,12 +223,12 @@ class Sandbox:
         if not os.fstat(output).st_size == untrusted.size <= self._limits.output_bytes:
             return wire.WORDS[Fault.MALFORMED]
         os.lseek(output, 0, os.SEEK_SET)
-        return None
+        return Made(output, untrusted.removed)
 
-    def _read(self, fd: int, task: orders.Task) -> Document:
+    def _read(self, fd: int, task: orders.Task, before: int | None = None) -> Document:
         # Whoever waits for OCR holds no slot: a text is read while a hundred scans wait.
         with self._slots:
-            outcome = self._ask(fd, task)
+            outcome = self._ask(fd, task, before)
         if isinstance(outcome, Gap):
             return Document(media="", gaps=(outcome,))
         try:
@@ -205,14 +236,15 @@ class Sandbox:
         except WireError as err:
             return Document(media="", gaps=(wire.WORDS[err.fault],))
 
-    def _ask(self, fd: int, task: orders.Task, output: int | None = None) -> Intake | Gap:
+    def _ask(self, fd: int, task: orders.Task, other: int | None = None) -> Intake | Gap:
+        """Have a child do a task; `other` is where a redaction writes, or the file before it for a verification."""
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode) or about.st_size != task.size:
             return Gap(kind=GapKind.CORRUPT, detail="the file is not what it was when it was taken")
         if task.size > self._limits.file_bytes:
             return Gap(kind=GapKind.TOO_BIG, detail="larger than limits.file_bytes")
         zygote = self._running()
-        return _NO_ZYGOTE if zygote is None else zygote.run(fd, task, output)
+        return _NO_ZYGOTE if zygote is None else zygote.run(fd, task, other)
 
     def _running(self) -> Keeper | None:
         """Return the zygote, started again (one try for each item) when it died; None when that failed."""

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Meta
 
 from dlp.limits import FRAME_BYTES, Limits
-from dlp.model import Coverage, Document, Frozen, Gap, GapKind, Picture, Removed, Segment, Slice, Table, evolve
+from dlp.model import Check, Coverage, Document, Frozen, Gap, GapKind, Picture, Removed, Segment, Slice, Table, evolve
 
 T = TypeVar("T")
 
@@ -115,6 +115,7 @@ class Tag:
     COVERAGE = b"C"
     PIXELS = b"p"
     PICTURE = b"P"
+    CHECKS = b"V"
     DONE = b"R"
     END = b"Z"
 
@@ -138,6 +139,7 @@ class Outlet:
             for piece in _pieces(picture.raw):
                 self._frame(Tag.PIXELS, _encoder.encode(piece))
             self._frame(Tag.PICTURE, pack(evolve(picture, raw=b"")))
+        self._batch(Tag.CHECKS, "", map(pack, document.checks))
         self._end()
 
     def done(self, size: int, removed: tuple[Removed, ...]) -> None:
@@ -231,10 +233,13 @@ _tables = msgspec.msgpack.Decoder(tuple[Rows, ...])
 _gaps = msgspec.msgpack.Decoder(tuple[Gap, ...])
 _coverage = msgspec.msgpack.Decoder(tuple[Coverage, ...])
 _picture = msgspec.msgpack.Decoder(Picture)
+_checks = msgspec.msgpack.Decoder(tuple[Check, ...])
 _done = msgspec.msgpack.Decoder(Done)
 _end = msgspec.msgpack.Decoder(End)
 
 _MEDIA = re.compile(r"(?:[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*)?", re.ASCII)
+_CHECK = re.compile(r"[a-z][a-z0-9:._+-]{0,63}", re.ASCII)
+_STATES = frozenset({"ok", "fail", "unavailable"})
 _HOW = frozenset({"text", "ocr", "blank", "unread"})
 _NOT_PLAIN = re.compile(r"[^ -~]")
 
@@ -253,6 +258,7 @@ class Intake:
         self._untrusted_gaps: list[Gap] = []
         self._untrusted_coverage: list[Coverage] = []
         self._untrusted_pictures: list[Picture] = []
+        self._untrusted_checks: list[Check] = []
         self._pixels = bytearray()
         self._packed = 0
         self._untrusted_done: Done | None = None
@@ -300,6 +306,7 @@ class Intake:
             gaps=tuple(self._untrusted_gaps),
             coverage=tuple(self._untrusted_coverage),
             pictures=tuple(self._untrusted_pictures),
+            checks=tuple(self._untrusted_checks),
         )
 
     def outcome(self) -> Done | Gap:
@@ -416,6 +423,14 @@ class Intake:
         self._pixels.clear()
         self._check_count(self._untrusted_pictures)
 
+    def _take_checks(self, payload: bytes) -> None:
+        for check in decode(_checks, payload):
+            if not _CHECK.fullmatch(check.name) or check.state not in _STATES:
+                raise WireError(Fault.MALFORMED)
+            detail = _NOT_PLAIN.sub("?", check.detail[:DETAIL_CHARS])
+            self._untrusted_checks.append(evolve(check, detail=detail))
+        self._check_count(self._untrusted_checks)
+
     def _take_done(self, payload: bytes) -> None:
         self._untrusted_done = decode(_done, payload)
 
@@ -449,6 +464,7 @@ _TAKES: dict[bytes, Callable[[Intake, bytes], None]] = {
     Tag.COVERAGE: Intake._take_coverage,  # noqa: SLF001
     Tag.PIXELS: Intake._take_pixels,  # noqa: SLF001
     Tag.PICTURE: Intake._take_picture,  # noqa: SLF001
+    Tag.CHECKS: Intake._take_checks,  # noqa: SLF001
     Tag.DONE: Intake._take_done,  # noqa: SLF001
     Tag.END: Intake._take_end,  # noqa: SLF001
 }

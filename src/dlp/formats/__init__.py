@@ -1,9 +1,10 @@
 """The formats: the only code that parses hostile bytes. They run in the sandbox child and nowhere else.
 
 A format is a module with `MEDIA`, the media types it reads, and `extract(source, room) -> Document`; one that can also
-take text out has `redact(source, cuts, out) -> tuple[Removed, ...]`. What it cannot read is a `Gap`; where reading
-cannot go on at all it raises `Full`, which `room.read` turns into one. `FORMATS` is written by hand; whatever else is
-installed on the machine is never run.
+take text out has `redact(source, cuts, out, room) -> tuple[Removed, ...]`, and one that can prove more of a redacted
+copy than that its texts are gone has `verify(source, before, cuts, room) -> Document`, with readers that had no part
+in the redaction. What it cannot read is a `Gap`; where reading cannot go on at all it raises `Full`, which `room.read`
+turns into one. `FORMATS` is written by hand; whatever else is installed on the machine is never run.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ package is written anew, without anything that lay between its members.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from lxml import etree
@@ -45,12 +45,12 @@ def warm() -> None:
     parse(b"<a><b>x</b></a>", Collector(_Blocks(frozenset())), Room())
 
 
-def redact(source: Source, cuts: Iterable[Cut], out: BinaryIO) -> tuple[Removed, ...]:
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
     """Write the document without the cuts. Raises `NotRedactable` for a cut that lies in no XML part of its own.
 
     A file that carries a digital signature is refused: a changed copy would still look signed.
     """
-    package = zipsafe.Package(source, Room())
+    package = zipsafe.Package(source, room)
     if any(name.startswith(_DIGITAL_SIGNATURE) for name in package.members):
         raise NotRedactable("it carries a digital signature")
     by_part: dict[str, list[Cut]] = {}

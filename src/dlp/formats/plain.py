@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import re
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -198,11 +198,12 @@ class _Hole(NamedTuple):
     label: str
 
 
-def redact(source: Source, cuts: Iterable[Cut], out: BinaryIO) -> tuple[Removed, ...]:
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
     """Write the text without the cuts, in its own encoding. Raises `NotRedactable` for a cut it cannot place.
 
     A cut in another reading than the best removes the bytes its characters were read from.
     """
+    room.check_time()
     data = source.content()
     texts = {_anchor(text): text for text in charset.readings(data)}
     if not texts:

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO
 
-from dlp.formats import FORMATS, Full, Source
+from dlp.formats import FORMATS, Full, NotRedactable, Source
 from dlp.limits import Limits
-from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Slice, Table, Zone
+from dlp.model import (
+    Check,
+    Coverage,
+    Cut,
+    Document,
+    Gap,
+    GapKind,
+    Mode,
+    Picture,
+    Removed,
+    Segment,
+    Slice,
+    Table,
+    Zone,
+    evolve,
+)
 from dlp.sniff import EDGE_BYTES, sniff
 
 __all__ = ["Full", "Reading", "Room"]
@@ -31,7 +48,7 @@ class _Purse:
 class Room:
     """The budget of one item. Every `spend_` raises `Full` when the limit is passed, and goes on raising after."""
 
-    __slots__ = ("_depth", "_purse", "_until", "drawn", "limits", "part", "passwords")
+    __slots__ = ("_depth", "_purse", "_until", "drawn", "limits", "mode", "part", "passwords")
 
     def __init__(
         self,
@@ -40,10 +57,12 @@ class Room:
         part: tuple[str, ...] = (),
         passwords: tuple[str, ...] = (),
         drawn: bool = False,
+        mode: Mode = Mode.AUTO,
     ) -> None:
         self.limits = limits or Limits()
         self.passwords = passwords
         self.drawn = drawn
+        self.mode = mode
         self.part = part
         self._depth = 0
         self._purse = _Purse()
@@ -119,6 +138,7 @@ class Room:
             raise Full(GapKind.TOO_DEEP, f"containers are nested more than {self.limits.depth} deep")
         room = object.__new__(Room)
         room.limits, room.passwords, room.drawn = self.limits, self.passwords, self.drawn
+        room.mode = self.mode
         room._purse, room._until = self._purse, self._until
         room.part, room._depth = (*self.part, name), self._depth + 1
         return room
@@ -159,10 +179,38 @@ def read(media: str, source: Source, room: Room) -> Document:
     return Document(media=media, gaps=(gap,))
 
 
+def redact(media: str, source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Have the format of `media` write its source without the cuts. `NotRedactable` where it cannot."""
+    module = FORMATS.get(media)
+    work = getattr(importlib.import_module(module), "redact", None) if module else None
+    if work is None:
+        raise NotRedactable(f"there is no redaction for {media}")
+    removed: tuple[Removed, ...] = work(source, cuts, out, room)
+    return removed
+
+
+def redact_member(name: str, data: bytes, cuts: Sequence[Cut], room: Room) -> tuple[bytes, tuple[Removed, ...]]:
+    """Return member `name` of a container without the cuts, whose `part` begins with it, and what was removed.
+
+    A member without cuts comes back as it is. One that can be taken for several types is refused: only one of its
+    readings would be redacted.
+    """
+    inner = [evolve(cut, part=cut.part[1:]) for cut in cuts if cut.part[:1] == (name,)]
+    if not inner:
+        return data, ()
+    source = Source(data, name=name)
+    kinds = sniff(data[:EDGE_BYTES], data[-EDGE_BYTES:], source)
+    if len({FORMATS.get(kind) for kind in kinds}) != 1:
+        raise NotRedactable("a member can be taken for several types, or for none")
+    out = io.BytesIO()
+    removed = redact(kinds[0], source, inner, out, room.inside(name))
+    return out.getvalue(), removed
+
+
 class Reading:
     """What a format has read so far; spends from the room with every line."""
 
-    __slots__ = ("_gaps", "coverage", "pictures", "room", "segments", "tables")
+    __slots__ = ("_gaps", "checks", "coverage", "pictures", "room", "segments", "tables")
 
     def __init__(self, room: Room) -> None:
         self.room = room
@@ -171,6 +219,7 @@ class Reading:
         self._gaps: dict[Gap, None] = {}
         self.coverage: list[Coverage] = []
         self.pictures: list[Picture] = []
+        self.checks: list[Check] = []
 
     def add(self, text: str, *, part: tuple[str, ...], anchor: str = "", zone: Zone = Zone.BODY) -> int:
         """Append one segment and return its number. `part` is the whole path, with that of the room."""
@@ -216,6 +265,7 @@ class Reading:
         self._gaps.update(dict.fromkeys(document.gaps))
         self.coverage += document.coverage
         self.pictures += document.pictures
+        self.checks += document.checks
         for table in document.tables:
             rows = tuple(tuple(Slice(c.segment + first, c.start, c.end) for c in row) for row in table.rows)
             self.tables.append(Table(part=table.part, rows=rows))
@@ -229,4 +279,5 @@ class Reading:
             gaps=tuple(self._gaps),
             coverage=tuple(self.coverage),
             pictures=tuple(self.pictures),
+            checks=tuple(self.checks),
         )

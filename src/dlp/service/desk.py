@@ -107,7 +107,7 @@ class _reviewing:  # noqa: N801  used as a function
         loaded = load_packs(config)
         self._sandbox = sandbox_of(config)
         matcher = compiled.matcher(config, loaded, key)
-        kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded))
+        kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded), config.redacting)
         return Line(
             config=config,
             kit=kit,

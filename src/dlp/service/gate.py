@@ -144,7 +144,9 @@ class Gate:
         if not self._started:
             self._sandbox.start()
             self._started = True
-        return pipeline.Kit(self._sandbox, self._matcher, self.config.policy, redactable(self.packs))
+        return pipeline.Kit(
+            self._sandbox, self._matcher, self.config.policy, redactable(self.packs), self.config.redacting
+        )
 
     def reload(self, config: Config) -> None:
         """Take new packs, policy and limits; on any fault the old ones stay and the error is raised."""
