@@ -8,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 # What the tests use beyond Python, as program:package+package. strace shows the order of system calls and kills at a chosen
-# one; LibreOffice writes the old formats, Ghostscript draws PostScript, 7z locks archives.
-TEST_TOOLS := strace:strace gs:ghostscript 7z:p7zip-full \
+# one; LibreOffice writes the old formats, Ghostscript draws PostScript, 7z locks archives; Poppler and MuPDF read redacted files with other eyes.
+TEST_TOOLS := strace:strace gs:ghostscript 7z:p7zip-full pdftotext:poppler-utils mutool:mupdf-tools \
   soffice:libreoffice-writer-nogui+libreoffice-calc-nogui+libreoffice-impress-nogui
 TEST_FONTS := /usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc:fonts-noto-cjk \
   /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
