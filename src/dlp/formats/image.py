@@ -5,42 +5,24 @@ Frames of a TIFF, GIF or WebP are pages. A picture whose decoder wants to guess 
 
 from __future__ import annotations
 
-import io
 import re
-import struct
 import zlib
-from contextlib import suppress
 from typing import Any
 
-import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
-from dlp.formats import Full, Source
+from dlp.formats import Full, Source, pixels
 from dlp.formats.loose import text_runs
+from dlp.formats.pixels import KINDS
 from dlp.formats.room import Reading, Room
 from dlp.model import Coverage, Document, GapKind, Picture, Zone, evolve
 from dlp.sniff import charset, magic
 
-_KINDS = {
-    "image/png": ("PNG",),
-    "image/jpeg": ("JPEG", "MPO"),
-    "image/gif": ("GIF",),
-    "image/bmp": ("BMP",),
-    "image/tiff": ("TIFF",),
-    "image/webp": ("WEBP",),
-    "image/jp2": ("JPEG2000",),
-    "image/vnd.microsoft.icon": ("ICO",),
-}
-MEDIA = tuple(_KINDS)
+MEDIA = tuple(KINDS)
 
 SIDE = 2_300  # pixels: an A4 page at 200 dpi; larger ones are made smaller, but never to less than half
-ALIKE_FRAMES = 1_000  # frames looked at
-_WHITE = 255
-_FLAT = 6  # grey levels between the darkest and the lightest: nothing is written there
 _LEAST = 10  # pixels: smaller in one direction than a letter
 _TEXT_KEYS = re.compile(r"(?i)xmp|comment|text|title|author|description|copyright|software|keywords|source|raw profile")
-_A4_SIDE = 595.0  # points
-_PAGE_SHAPE = (0.6, 0.85)
 _TRAILER = {"image/png": b"IEND\xaeB`\x82", "image/gif": b"\0;"}
 
 
@@ -56,9 +38,12 @@ def extract(source: Source, room: Room) -> Document:
         reading.miss(full.kind, full.detail)
     except Image.DecompressionBombError:
         reading.miss(GapKind.TOO_BIG, "the picture has more pixels than the limit")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, EOFError, KeyError, IndexError):
+    except pixels.BROKEN:
         reading.miss(GapKind.CORRUPT, "the picture is broken or cut off")
     return evolve(reading.document(media), pages=pages or None)  # type: ignore[no-any-return]
+
+
+redact = pixels.redact
 
 
 def warm() -> None:
@@ -68,28 +53,20 @@ def warm() -> None:
 
 def _read(raw: bytes, media: str, reading: Reading) -> int:
     room = reading.room
-    Image.MAX_IMAGE_PIXELS = room.limits.picture_pixels
-    if media not in _KINDS:
+    if media not in KINDS:
         raise Full(GapKind.UNSUPPORTED, f"there is no reader for {media}")
-    with Image.open(io.BytesIO(raw), formats=_KINDS[media]) as image:
-        room.spend_pixels(image.width * image.height)
-        frames = getattr(image, "n_frames", 1)
+    with pixels.open_picture(raw, media, room) as image:
         reading_whole(reading, media, raw)
         _metadata(image, reading)
-        if frames > 1:
-            room.spend_pages(frames)
-        seen: set[int] = set()
-        for number in range(frames):
-            if number:
-                image.seek(number)
-                room.spend_pixels(image.width * image.height)
-            page = number + 1
-            grey = _grey(image)
-            key = zlib.crc32(grey.tobytes())
+        seen: set[bytes] = set()
+        page = 0
+        for page in pixels.walk(image, room):
+            grey = pixels.grey(image)
+            key = pixels.fingerprint(grey)
             how = show(reading, grey, page, skip=key in seen)
             reading.coverage.append(Coverage(page=page, how=how, part=room.part))
             seen.add(key)
-    return int(frames)
+    return page
 
 
 def reading_whole(reading: Reading, media: str, raw: bytes) -> None:
@@ -104,29 +81,6 @@ def reading_whole(reading: Reading, media: str, raw: bytes) -> None:
             reading.take(reading.room.descend("after the end", rest))
 
 
-def _grey(image: Any) -> Any:
-    """Return a frame as grey pixels on white, upright as a viewer turns it."""
-    frame = image.copy()
-    if frame.mode in ("P", "PA", "LA", "RGBA", "RGBa", "La") or "transparency" in frame.info:
-        frame = frame.convert("RGBA")
-        below = Image.new("RGBA", frame.size, (_WHITE,) * 4)
-        flat = Image.alpha_composite(below, frame).convert("L")
-        hidden = np.asarray(frame.convert("RGB").convert("L"))
-        # Text that is only told by its transparency, or hidden under it, is looked at as well.
-        frame = flat if np.ptp(np.asarray(flat)) > _FLAT else Image.fromarray(hidden)
-    elif frame.mode.startswith("I") or frame.mode == "F":
-        values = np.asarray(frame, dtype=np.float64)
-        low, high = float(values.min()), float(values.max())
-        frame = Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8))
-    else:
-        frame = frame.convert("L")
-    with suppress(Exception):
-        turned = {3: 180, 6: 270, 8: 90}.get(image.getexif().get(0x0112, 1))
-        if turned:
-            frame = frame.rotate(turned, expand=True)
-    return frame
-
-
 def show(reading: Reading, grey: Any, page: int | None, *, scale: float = 0.0, skip: bool = False) -> str:
     """Hand a grey picture to the OCR engine and return how its page is read: `ocr`, or `blank` when nothing is on it.
 
@@ -136,12 +90,11 @@ def show(reading: Reading, grey: Any, page: int | None, *, scale: float = 0.0, s
     if min(grey.size) < _LEAST or skip:
         return "blank"
     low, high = grey.getextrema()
-    if high - low <= _FLAT:
+    if high - low <= pixels.FLAT:
         return "blank"
     width, height = grey.size
     if not scale:
-        across = width / height if width < height else height / width
-        scale = _A4_SIDE / min(width, height) if _PAGE_SHAPE[0] < across < _PAGE_SHAPE[1] else 72 / 150
+        scale = pixels.points_a_pixel(width, height)
     part = min(1.0, max(0.5, SIDE / max(width, height)))
     if part < 1:
         grey = grey.resize((max(1, round(width * part)), max(1, round(height * part))), Image.Resampling.BOX)
