@@ -371,9 +371,15 @@ def _options(image: Any, frame: Any, media: str, raw: bytes) -> dict[str, Any]:
         options["subsampling"] = max(0, JpegImagePlugin.get_sampling(image))
     elif media == "image/webp":
         options |= _webp(raw)
-    elif media == "image/gif" and "transparency" in frame.info:
-        options["transparency"] = frame.info["transparency"].index(0)
+    elif media == "image/gif":
+        frame.info = _gif(frame)
     return options
+
+
+def _gif(frame: Any) -> dict[str, Any]:
+    """Return which colour of a frame is the clear one, as GIF names it."""
+    opacity = frame.info.get("transparency", b"")
+    return {"transparency": opacity.index(0)} if 0 in opacity else {}
 
 
 def _webp(raw: bytes) -> dict[str, Any]:
@@ -400,6 +406,8 @@ def _save_moving(frames: list[Any], pauses: list[Any], image: Any, media: str, r
         options |= _webp(raw)
     elif media == "image/gif":
         options["disposal"] = 2
+        for frame in frames:
+            frame.info = _gif(frame)
     elif image.info.get("default_image"):
         options["default_image"] = True
     out = io.BytesIO()
