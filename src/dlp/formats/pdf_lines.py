@@ -40,10 +40,12 @@ class Style(NamedTuple):
 class Glyphs:
     """The characters of one page in drawing order; boxes in points, origin top left, x0 y0 x1 y1."""
 
-    __slots__ = ("boxes", "kinds", "styles", "text")
+    __slots__ = ("boxes", "kinds", "objects", "styles", "text")
 
     def __init__(self, text: list[str], boxes: Floats, styles: Ints, kinds: list[Style]) -> None:
         self.text = text
+        self.objects: list[int | None] = []
+        """The object of the page that each character belongs to; good only while that page is open."""
         self.boxes = boxes
         self.styles = styles
         self.kinds = kinds

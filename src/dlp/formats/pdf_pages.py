@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import io
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -152,6 +153,9 @@ class Seen(NamedTuple):
     """ActualText: what the file says in place of the characters it shows."""
 
 
+Watch = Callable[[int, int, bytes, Seen], None]
+
+
 class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a Gap by its caller
     """pdfium does not open the document; `locked` tells that a password is the reason."""
 
@@ -161,10 +165,14 @@ class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a G
 
 
 class Reader:
-    """An open document. The bytes must stay alive as long as this does; use as a context manager."""
+    """An open document. The bytes must stay alive as long as this does; use as a context manager.
 
-    def __init__(self, raw: bytes) -> None:
+    `watch` is shown every page while it is open: its number, its address, the bytes of the document, what was read.
+    """
+
+    def __init__(self, raw: bytes, watch: Watch | None = None) -> None:
         self._raw = raw
+        self._watch = watch
         self._document = pdfium.FPDF_LoadMemDocument64(raw, len(raw), None)
         if not self._document:
             raise Unreadable(locked=pdfium.FPDF_GetLastError() in (PASSWORD, SECURITY))
@@ -190,7 +198,11 @@ class Reader:
                 page = pdfium.FPDF_LoadPage(self._document, number)
                 if not page:
                     return None
-            return _read(ctypes.cast(page, ctypes.c_void_p).value or 0)
+            address = ctypes.cast(page, ctypes.c_void_p).value or 0
+            seen = _read(address)
+            if seen is not None and self._watch is not None:
+                self._watch(number, address, self._raw, seen)
+            return seen
         finally:
             if page:
                 pdfium.FPDF_ClosePage(page)
@@ -309,6 +321,7 @@ def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, 
     _mend(page, places, raw)
     boxes = frame.boxes(raw)
     glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), styles.kinds)
+    glyphs.objects = [objects[i] for i in at]
     _hide_outside(glyphs, frame)
     letters, odd = trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
     return glyphs, letters, odd, frozenset(styles.embedded)
