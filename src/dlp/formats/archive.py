@@ -1,14 +1,14 @@
 """Archives: every member is read as what it is, however deep; the names of members are text too.
 
 ZIP goes through the strict reader of this house, everything else through libarchive. A member that needs a password
-is tried with those that the administrator lists.
+is tried with those that the administrator lists. How an archive is written anew is said in `archive_cut`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import libarchive
 import libarchive.exception
@@ -16,7 +16,7 @@ import libarchive.exception
 from dlp.formats import Full, Source
 from dlp.formats.room import Reading, Room
 from dlp.formats.zipsafe import Package
-from dlp.model import Document, GapKind, Zone
+from dlp.model import Cut, Document, GapKind, Removed, Zone
 from dlp.sniff import EDGE_BYTES, charset, sniff
 
 _STREAMS = {
@@ -45,8 +45,7 @@ _UNABLE = ("unsupported", "not supported", "cannot be", "can't be")
 
 def extract(source: Source, room: Room) -> Document:
     """Return the text of all members. One that cannot be unpacked is a gap of that member."""
-    kinds = sniff(source.peek(0, EDGE_BYTES), source.peek(max(0, source.size - EDGE_BYTES), EDGE_BYTES), source)
-    media = next((kind for kind in kinds if kind in MEDIA), MEDIA[0])
+    media = _media(source)
     reading = Reading(room)
     try:
         if media == MEDIA[0]:
@@ -58,6 +57,18 @@ def extract(source: Source, room: Room) -> Document:
     except Full as full:
         reading.miss(full.kind, full.detail)
     return reading.document(media)
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the archive without the cuts. `NotRedactable` where its kind or a member of it cannot be written."""
+    from dlp.formats import archive_cut  # noqa: PLC0415  it imports this module
+
+    return archive_cut.redact(_media(source), source, cuts, out, room)
+
+
+def _media(source: Source) -> str:
+    kinds = sniff(source.peek(0, EDGE_BYTES), source.peek(max(0, source.size - EDGE_BYTES), EDGE_BYTES), source)
+    return next((kind for kind in kinds if kind in MEDIA), MEDIA[0])
 
 
 def _read_zip(package: Package, source: Source, reading: Reading) -> None:
@@ -107,20 +118,23 @@ def _unlocked(data: bytes, password: str, room: Room) -> Iterator[tuple[str, byt
     ):
         for entry in found:
             if entry.isfile:
-                content = _content(entry, room)
+                content = content_of(entry, room)
                 if content is not None:
-                    yield _text(entry.pathname), content
+                    yield text_of(entry.pathname), content
 
 
-def _text(name: str | bytes | None) -> str:
+def text_of(name: str | bytes | None) -> str:
     """Return a name that libarchive gives as text or, where it is in no encoding it knows, as bytes."""
-    if isinstance(name, bytes):
-        texts = charset.readings(name)
-        return texts[0].text if texts else name.decode("utf-8", "replace")
-    return name or ""
+    return decoded_name(name) if isinstance(name, bytes) else name or ""
 
 
-def _content(entry: Any, room: Room) -> bytes | None:
+def decoded_name(raw: bytes) -> str:
+    """Return a name in whatever encoding fits it."""
+    texts = charset.readings(raw)
+    return texts[0].text if texts else raw.decode("utf-8", "replace")
+
+
+def content_of(entry: Any, room: Room) -> bytes | None:
     """Return the content of a member, None when it cannot be unpacked; what is unpacked is spent as it comes."""
     pieces = []
     try:
@@ -142,6 +156,17 @@ def _read_stream(data: bytes, media: str, reading: Reading) -> None:
     """Read one packed file; the archive that it may hold is told by its own content."""
     room = reading.room
     room.spend_entries()
+    inner, whole = unpacked(data, media, room)
+    if not whole:
+        reading.miss(GapKind.CORRUPT, "the packed data is broken or cut off")
+    if media == "application/gzip":
+        _read_gzip_header(data, reading)
+    if inner:
+        reading.take(room.descend(source_name(media), inner))
+
+
+def unpacked(data: bytes, media: str, room: Room) -> tuple[bytes, bool]:
+    """Return what a packed file holds, as far as it can be unpacked, and whether that is all of it."""
     pieces: list[bytes] = []
     total = 0
     try:
@@ -154,10 +179,23 @@ def _read_stream(data: bytes, media: str, reading: Reading) -> None:
                     room.check_time()
                     pieces.append(bytes(block))
     except libarchive.exception.ArchiveError:
-        reading.miss(GapKind.CORRUPT, "the packed data is broken or cut off")
-    inner = b"".join(pieces)
-    if inner:
-        reading.take(room.descend(source_name(media), inner))
+        return b"".join(pieces), False
+    return b"".join(pieces), True
+
+
+def _read_gzip_header(data: bytes, reading: Reading) -> None:
+    """Read the name and the comment that a gzip file carries (RFC 1952); they are shown, and leave with it."""
+    flags = data[3] if len(data) > 10 else 0
+    at = 10 + (2 + int.from_bytes(data[10:12], "little") if flags & 4 else 0)
+    says = [data[12:at]] if flags & 4 else []
+    for bit in (8, 16):
+        end = data.find(b"\0", at)
+        if flags & bit and end >= 0:
+            says.append(data[at:end])
+            at = end + 1
+    for raw in filter(None, says):
+        text = decoded_name(raw)
+        reading.add(text, part=reading.room.part, anchor="gzip", zone=Zone.METADATA)
 
 
 def source_name(media: str) -> str:
@@ -185,10 +223,10 @@ def _read_members(data: bytes, kind: str, password: str | None, names: list[str]
         with libarchive.memory_reader(data, kind, "none", passphrase=password) as found:
             for entry in found:
                 room.spend_entries()
-                name = _text(entry.pathname) or f"member {len(names) + 1}"
+                name = text_of(entry.pathname) or f"member {len(names) + 1}"
                 names.append(name)
                 if entry.issym or entry.islnk:
-                    reading.add(_text(entry.linkpath) or "-", part=(*room.part, name), zone=Zone.METADATA)
+                    reading.add(text_of(entry.linkpath) or "-", part=(*room.part, name), zone=Zone.METADATA)
                 if not entry.isfile:
                     continue
                 room.check_ratio(len(data), total + (entry.size or 0))

@@ -27,6 +27,7 @@ from dlp.model import (
     evolve,
 )
 from dlp.sniff import EDGE_BYTES, sniff
+from dlp.values import MOST, Values
 
 __all__ = ["Full", "Reading", "Room"]
 
@@ -181,6 +182,13 @@ def read(media: str, source: Source, room: Room) -> Document:
 
 def redact(media: str, source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
     """Have the format of `media` write its source without the cuts. `NotRedactable` where it cannot."""
+    kinds = _kinds(source)
+    if len({FORMATS.get(kind) for kind in kinds}) > 1:
+        return _redact_readings(kinds, source, cuts, out, room)
+    return _redact_as(media, source, cuts, out, room)
+
+
+def _redact_as(media: str, source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
     module = FORMATS.get(media)
     work = getattr(importlib.import_module(module), "redact", None) if module else None
     if work is None:
@@ -189,19 +197,80 @@ def redact(media: str, source: Source, cuts: Sequence[Cut], out: BinaryIO, room:
     return removed
 
 
+def _kinds(source: Source) -> tuple[str, ...]:
+    return sniff(source.peek(0, EDGE_BYTES), source.peek(max(0, source.size - EDGE_BYTES), EDGE_BYTES), source)
+
+
+def _redact_readings(
+    kinds: Sequence[str], source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room
+) -> tuple[Removed, ...]:
+    """Write a file that can be taken for several types through one of its readings.
+
+    What another reading says is a second sight of the same bytes. So the copy is read again as all that it can be
+    taken for, and one in which a removed text of another reading is left is thrown away.
+    """
+    seen = {kind: read(kind, source, Room(room.limits, passwords=room.passwords)) for kind in kinds}
+    why = NotRedactable("it can be taken for several types, and not all of them can be redacted")
+    for kind in kinds:
+        own = _places(seen[kind])
+        mine = [cut for cut in cuts if (cut.part, cut.anchor) in own]
+        left = _raws([cut for cut in cuts if (cut.part, cut.anchor) not in own], seen.values())
+        draft = io.BytesIO()
+        try:
+            removed = _redact_as(kind, source, mine, draft, room) if mine else ()
+        except NotRedactable as no:
+            why = no
+            continue
+        if mine and not _says(Source(draft.getvalue(), name=source.name), left, room):
+            out.write(draft.getvalue())
+            return removed
+    raise why
+
+
+def _places(document: Document) -> set[tuple[tuple[str, ...], str]]:
+    """Return where a reading has text, and where it has pictures whose text comes from OCR."""
+    texts = {(segment.part, segment.anchor) for segment in document.segments}
+    return texts | {(picture.part, "ocr") for picture in document.pictures}
+
+
+def _raws(cuts: Sequence[Cut], readings: Iterable[Document]) -> set[str]:
+    """Return the texts of cuts of other readings."""
+    texts: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for document in readings:
+        for segment in document.segments:
+            texts.setdefault((segment.part, segment.anchor), []).append(segment.text)
+    raws: set[str] = set()
+    for cut in cuts:
+        found = texts.get((cut.part, cut.anchor))
+        if not found:
+            raise NotRedactable("what is to be removed is not where it was read")
+        raws.update(text[cut.start : cut.end] for text in found)
+    return raws - {""}
+
+
+def _says(copy: Source, raws: set[str], room: Room) -> bool:
+    """Tell whether any reading of a copy holds one of these texts."""
+    if not raws:
+        return False
+    if len(raws) > MOST:
+        raise NotRedactable("too many texts would have to be looked for in its other readings")
+    known = Values(tuple(raws))
+    readings = (read(kind, copy, Room(room.limits, passwords=room.passwords)) for kind in _kinds(copy))
+    return any(known.any_in(segment.text) for document in readings for segment in document.segments)
+
+
 def redact_member(name: str, data: bytes, cuts: Sequence[Cut], room: Room) -> tuple[bytes, tuple[Removed, ...]]:
     """Return member `name` of a container without the cuts, whose `part` begins with it, and what was removed.
 
-    A member without cuts comes back as it is. One that can be taken for several types is refused: only one of its
-    readings would be redacted.
+    A member without cuts comes back as it is.
     """
     inner = [evolve(cut, part=cut.part[1:]) for cut in cuts if cut.part[:1] == (name,)]
     if not inner:
         return data, ()
     source = Source(data, name=name)
-    kinds = sniff(data[:EDGE_BYTES], data[-EDGE_BYTES:], source)
-    if len({FORMATS.get(kind) for kind in kinds}) != 1:
-        raise NotRedactable("a member can be taken for several types, or for none")
+    kinds = _kinds(source)
+    if not kinds:
+        raise NotRedactable("a member is of no known type")
     out = io.BytesIO()
     removed = redact(kinds[0], source, inner, out, room.inside(name))
     return out.getvalue(), removed
