@@ -18,9 +18,12 @@ from dlp.formats import Source
 from dlp.formats.pdf_lines import ODD_SHARE, Line, build
 from dlp.formats.pdf_pages import Frame, Raster, Reader, Second, Seen, Unreadable
 from dlp.formats.pdf_places import Found, Spot, Walk, decrypted, draws, headers_in_attachments, unlock, weigh
+from dlp.formats.pdf_verify import verify
 from dlp.formats.placed import strip as strip_of
 from dlp.formats.room import Full, Reading, Room
 from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Strip, Zone, evolve
+
+__all__ = ["MEDIA", "extract", "verify", "warm"]
 
 MEDIA = ("application/pdf",)
 

@@ -1,0 +1,179 @@
+"""What a redacted page shows: nothing under its boxes, the boxes themselves, and all else as it was before."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dlp.formats.pdf_boxes import Sides
+from dlp.formats.room import Room
+from dlp.model import Picture
+
+Grey = npt.NDArray[np.uint8]
+Places = Sequence[Sides]
+"""Boxes in points as shown: left, top, right, bottom."""
+
+DPI = 120
+READ_DPI = 200  # of what goes to the OCR engine
+MOST_PIXELS = 4_000  # a side
+_FLAT = 40  # grey levels within one colour
+_FAINT = 48  # grey levels: less is no change
+_SPECK = 3  # pixels that may differ under a box: what two antialiased edges leave
+CHANGED = 0.001  # of the page
+_LUMP, _LUMPED = 16, 0.12  # pixels a side, and the share of such a block that may change: less than a character does
+_DARK = 110
+_AROUND = 1.5  # heights of a box above and below it that are looked at
+_ASIDE = 8.0  # heights of a box beside it
+_NEAR = 14.0  # points between two boxes that are looked at together
+_HEIGHT_LEAST = 8.0  # points
+
+
+def drawn(page: Any, dpi: float) -> tuple[Grey, float]:
+    """Return a page of pdfium as grey pixels, and pixels a point."""
+    wide, high = page.get_size()
+    scale = min(dpi / 72, MOST_PIXELS / max(wide, high, 1.0))
+    bitmap = page.render(scale=scale, grayscale=True, draw_annots=True)
+    try:
+        return np.array(bitmap.to_numpy().reshape(bitmap.height, bitmap.width), dtype=np.uint8), scale
+    finally:
+        bitmap.close()
+
+
+def flat(grey: Grey, scale: float, boxes: Places) -> bool:
+    """Tell whether nothing is drawn in the boxes: one colour each, but for lines that run right through."""
+    return all(_is_flat(_piece(grey, scale, box, -1)) for box in boxes)
+
+
+def _is_flat(piece: Grey) -> bool:
+    if piece.size == 0:
+        return True
+    rows = piece.max(axis=1).astype(int) - piece.min(axis=1) > _FLAT
+    columns = piece.max(axis=0).astype(int) - piece.min(axis=0) > _FLAT
+    left = piece[np.ix_(rows, columns)]
+    if left.size == 0:
+        return True
+    usual = int(np.median(left))
+    return int((np.abs(left.astype(int) - usual) > _FLAT).sum()) <= _SPECK
+
+
+def _piece(grey: Grey, scale: float, box: Sides, margin: int) -> Grey:
+    """Return the pixels of a box and `margin` pixels around it."""
+    x0, y0, x1, y1 = box
+    left, top = max(0, int(np.floor(x0 * scale)) - margin), max(0, int(np.floor(y0 * scale)) - margin)
+    right, bottom = int(np.ceil(x1 * scale)) + margin, int(np.ceil(y1 * scale)) + margin
+    return grey[top : max(top, bottom), left : max(left, right)]
+
+
+def dark(grey: Grey, scale: float, boxes: Places) -> bool:
+    """Tell whether each box is there: dark, but for a label on it."""
+    pieces = (_piece(grey, scale, box, -1) for box in boxes)
+    return all(piece.size == 0 or float((piece < _DARK).mean()) >= 0.5 for piece in pieces)
+
+
+def covers(boxes: Places, cut: Sides) -> bool:
+    """Tell whether the middle of a cut lies under boxes: their heights may differ, their widths may not."""
+    x0, y0, x1, y1 = cut
+    middle = (y0 + y1) / 2
+    at = x0 + 0.1 * (y1 - y0)
+    end = max(at, x1 - 0.1 * (y1 - y0))
+    for left, _, right, _ in sorted(box for box in boxes if box[1] <= middle <= box[3]):
+        if left <= at:
+            at = max(at, right)
+    return at >= end
+
+
+def changed(before: Grey, after: Grey, spared: Grey, *, noisy: bool) -> float:
+    """Return how much of a page changed outside of what is `spared`: a share of it, 1.0 where a character did.
+
+    A pixel changed when it is none of the greys that lie around its place in the other picture.
+    """
+    faint = _FAINT * 2 if noisy else _FAINT
+    one, two = _spread(before, low=True), _spread(before, low=False)
+    three, four = _spread(after, low=True), _spread(after, low=False)
+    bad = (after.astype(np.int16) < one.astype(np.int16) - faint) | (after > two.astype(np.int16) + faint)
+    bad |= (before.astype(np.int16) < three.astype(np.int16) - faint) | (before > four.astype(np.int16) + faint)
+    bad &= spared == 0
+    if not noisy and _lump(bad) > _LUMPED:
+        return 1.0
+    return float(bad.mean())
+
+
+def _spread(grey: Grey, *, low: bool) -> Grey:
+    """Return the lowest or highest grey among each pixel and its eight neighbours."""
+    pick = np.minimum if low else np.maximum
+    out = grey.copy()
+    pick(out[1:], grey[:-1], out=out[1:])
+    pick(out[:-1], grey[1:], out=out[:-1])
+    side = out.copy()
+    pick(out[:, 1:], side[:, :-1], out=out[:, 1:])
+    pick(out[:, :-1], side[:, 1:], out=out[:, :-1])
+    return out
+
+
+def _lump(bad: npt.NDArray[np.bool_]) -> float:
+    high, wide = (side // _LUMP for side in bad.shape)
+    if not high or not wide or not bad.any():
+        return 0.0
+    blocks = bad[: high * _LUMP, : wide * _LUMP].reshape(high, _LUMP, wide, _LUMP)
+    return float(blocks.mean(axis=(1, 3)).max())
+
+
+def spared(shape: tuple[int, ...], scale: float, boxes: Places, bands: Places) -> Grey:
+    """Return a mask of what a redaction may change: its boxes, and the whole rows in which text moved up."""
+    mask = np.zeros(shape, dtype=np.uint8)
+    for box in boxes:
+        _piece(mask, scale, box, 2)[...] = 1
+    for _, y0, _, y1 in bands:
+        mask[max(0, int(y0 * scale) - 2) : int(y1 * scale) + 3] = 1
+    return mask
+
+
+def around(boxes: Places, size: tuple[float, float], most: int) -> list[Sides]:
+    """Return what is to be read around the boxes: near ones together, at most `most` places."""
+    wide, high = size
+    places: list[Sides] = []
+    for x0, y0, x1, y1 in sorted(boxes, key=lambda box: (box[1], box[0])):
+        tall = max(y1 - y0, _HEIGHT_LEAST)
+        near = (x0 - _ASIDE * tall, y0 - _AROUND * tall, x1 + _ASIDE * tall, y1 + _AROUND * tall)
+        if places and near[1] < places[-1][3] + _NEAR:
+            places[-1] = _both(places[-1], near)
+        else:
+            places.append(near)
+    while len(places) > most:
+        first = min(range(len(places) - 1), key=lambda at: places[at + 1][1] - places[at][3])
+        places[first : first + 2] = [_both(places[first], places[first + 1])]
+    return [(max(0.0, x0), max(0.0, y0), min(wide, x1), min(high, y1)) for x0, y0, x1, y1 in places]
+
+
+def _both(one: Sides, two: Sides) -> Sides:
+    return min(one[0], two[0]), min(one[1], two[1]), max(one[2], two[2]), max(one[3], two[3])
+
+
+def crops(page: Any, places: Places, number: int, room: Room) -> Iterator[Picture]:
+    """Yield the places of a page as pictures for the OCR engine, cut where nothing is cut through."""
+    grey, scale = drawn(page, READ_DPI)
+    for x0, y0, x1, y1 in places:
+        rows = _widened(grey, int(y0 * scale), int(y1 * scale), int(12 * scale), axis=1)
+        band = grey[rows[0] : rows[1]]
+        columns = _widened(band, int(x0 * scale), int(x1 * scale), band.shape[1], axis=0)
+        piece = np.ascontiguousarray(band[:, columns[0] : columns[1]])
+        if min(piece.shape) < READ_DPI // 10 or int(piece.max()) - int(piece.min()) <= _FLAT:
+            continue
+        room.spend_pixels(piece.size)
+        packed = zlib.compress(piece.tobytes(), 1)
+        room.spend_packed(len(packed))
+        yield Picture(part=room.part, page=number, width=piece.shape[1], height=piece.shape[0], raw=packed)
+
+
+def _widened(grey: Grey, low: int, high: int, most: int, *, axis: int) -> tuple[int, int]:
+    """Move both ends outwards to the next row or column of one colour, at most `most` pixels."""
+    empty = grey.max(axis=axis).astype(int) - grey.min(axis=axis) <= _FLAT
+    size = len(empty)
+    low, high = max(0, min(low, size - 1)), max(1, min(high, size))
+    start = next((at for at in range(low, max(-1, low - most), -1) if empty[at]), low)
+    end = next((at for at in range(high, min(size, high + most)) if empty[at]), high)
+    return start, end
