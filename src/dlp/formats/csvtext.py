@@ -6,7 +6,9 @@ The csv module of Python gives values; a redaction needs places. So this is an o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from dlp.formats.cutting import Hole
 
 DELIMITERS = (",", "\t", ";", "|")
 _SAMPLE = 65_536  # characters in which the delimiter is looked for
@@ -79,3 +81,47 @@ def _closing(text: str, at: int) -> int:
             return at
         at += 2
     return -1
+
+
+def within_cells(text: str, delimiter: str, holes: Sequence[Hole]) -> Iterator[Hole]:
+    """Yield what of these holes, which are in order, lies inside of cells: so rows stay rows and cells stay cells.
+
+    A hole over several cells leaves its label in the first. Two quotes that stand for one go together.
+    """
+    left = list(holes)
+    at = 0
+    for start, end in (cell for row in scan(text, delimiter) for cell in row):
+        while at < len(left) and left[at].start < end:
+            hole = left[at]
+            if hole.end > start:
+                first, last = _whole(text, (start, end), max(hole.start, start), min(hole.end, end))
+                yield Hole(first, last, _fitting(hole.label, delimiter))
+                left[at] = hole._replace(label="")
+            if hole.end > end:
+                break
+            at += 1
+        if at == len(left):
+            return
+
+
+def _whole(text: str, cell: tuple[int, int], first: int, last: int) -> tuple[int, int]:
+    """Return the characters `first` to `last` of a cell, grown where they would part a doubled quote."""
+    if text.startswith('"', first) and _quotes_before(text, cell[0], first) % 2:
+        first -= 1
+    if last < cell[1] and text.startswith('"', last) and _quotes_before(text, cell[0], last) % 2:
+        last += 1
+    return first, last
+
+
+def _quotes_before(text: str, start: int, at: int) -> int:
+    first = at
+    while first > start and text[first - 1] == '"':
+        first -= 1
+    return at - first
+
+
+def _fitting(label: str, delimiter: str) -> str:
+    """Return a label without what would end its cell: those signs in full width."""
+    wide: dict[str, str | int | None] = {'"': "＂", "\r": " ", "\n": " "}
+    wide[delimiter] = chr(ord(delimiter) + 0xFEE0) if delimiter > " " else " "
+    return label.translate(str.maketrans(wide))

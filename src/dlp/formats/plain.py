@@ -7,18 +7,23 @@ lie on the same bytes, so that what is found in them can be removed too.
 
 from __future__ import annotations
 
+import codecs
+import csv
 import html
+import io
 import re
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from contextlib import suppress
+from typing import BinaryIO
 
 import numpy as np
 
-from dlp.formats import Full, NotRedactable, Source, csvtext
+from dlp.formats import Full, NotRedactable, Source, csvtext, cutting
+from dlp.formats.cutting import Hole
 from dlp.formats.loose import decode_base64
 from dlp.formats.room import Reading, Room
-from dlp.model import Cut, Document, GapKind, Removed, Slice, Zone
+from dlp.model import Check, Cut, Document, GapKind, Removed, Slice, Zone
 from dlp.sniff import charset
 from dlp.sniff.charset import Text
 
@@ -189,19 +194,14 @@ def _utf7(text: str) -> str:
 
 # --- redaction
 
-
-class _Hole(NamedTuple):
-    """Bytes `start` to `end` of the body that are removed, and what is written instead."""
-
-    start: int
-    end: int
-    label: str
+Edges = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
     """Write the text without the cuts, in its own encoding. Raises `NotRedactable` for a cut it cannot place.
 
-    A cut in another reading than the best removes the bytes its characters were read from.
+    A cut in another reading than the best removes the bytes its characters were read from. In a table the signs that
+    set cells apart stay where they are.
     """
     room.check_time()
     data = source.content()
@@ -210,9 +210,19 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
         raise NotRedactable("the text can no longer be read")
     best = next(iter(texts.values()))
     body = data[len(best.bom) :]
-    counts: dict[str, int] = {}
-    holes: list[_Hole] = []
-    edges: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
+    known = _edges(body, best)
+    holes = cutting.merged(_holes(cuts, texts, body, best, known))
+    delimiter = csvtext.find_delimiter(best.text)
+    if delimiter:
+        holes = cutting.merged(csvtext.within_cells(best.text, delimiter, holes))
+    out.write(best.bom)
+    out.writelines(_without(body, holes, known, best.encoding))
+    return cutting.counted(cuts)
+
+
+def _holes(cuts: Sequence[Cut], texts: dict[str, Text], body: bytes, best: Text, known: Edges) -> Iterator[Hole]:
+    """Yield what each cut removes, grown to whole characters of the best reading."""
+    edges = {_anchor(best): known}
     for cut in cuts:
         text = texts.get(cut.anchor)
         if text is None or text.bom != best.bom:
@@ -222,15 +232,11 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
         at = edges[cut.anchor]
         if not 0 <= cut.start <= cut.end < len(at):
             raise NotRedactable("a cut lies outside of the text")
-        holes.append(_Hole(int(at[cut.start]), int(at[cut.end]), cut.label))
-        if cut.label:
-            counts[cut.type] = counts.get(cut.type, 0) + 1
-    out.write(best.bom)
-    out.writelines(_without(body, _widen(holes, edges.get(_anchor(best)), body, best), best.encoding))
-    return tuple(Removed(type=kind, count=count) for kind, count in sorted(counts.items()))
+        first = np.searchsorted(known, at[cut.start], side="right") - 1
+        yield Hole(int(first), int(np.searchsorted(known, at[cut.end], side="left")), cut.label)
 
 
-def _edges(body: bytes, text: Text) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _edges(body: bytes, text: Text) -> Edges:
     """Return where each character of a reading begins in the bytes, and where the last one ends."""
     lengths = charset.lengths(body, text)
     if len(lengths) != len(text.text):
@@ -238,31 +244,50 @@ def _edges(body: bytes, text: Text) -> np.ndarray[tuple[int], np.dtype[np.int64]
     return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
 
 
-def _widen(
-    holes: list[_Hole], edges: np.ndarray[tuple[int], np.dtype[np.int64]] | None, body: bytes, best: Text
-) -> Iterator[_Hole]:
-    """Yield the holes in order, merged, each grown to whole characters of the best reading."""
-    if not holes:
-        return
-    edges = _edges(body, best) if edges is None else edges
-    start = end = -1
-    label = ""
-    for hole in sorted(holes):
-        first = int(edges[np.searchsorted(edges, hole.start, side="right") - 1])
-        last = int(edges[np.searchsorted(edges, hole.end, side="left")])
-        if first < end:
-            end, label = max(end, last), label or hole.label
-            continue
-        if end >= 0:
-            yield _Hole(start, end, label)
-        start, end, label = first, last, hole.label
-    yield _Hole(start, end, label)
-
-
-def _without(body: bytes, holes: Iterable[_Hole], encoding: str) -> Iterator[bytes]:
+def _without(body: bytes, holes: Iterable[Hole], edges: Edges, encoding: str) -> Iterator[bytes]:
     at = 0
     for hole in holes:
-        yield body[at : hole.start]
+        yield body[at : int(edges[hole.start])]
         yield hole.label.encode(encoding, "replace")
-        at = hole.end
+        at = int(edges[hole.end])
     yield body[at:]
+
+
+# --- proof
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return a copy as the decoders and the csv module of Python read it; a table must have kept its cells."""
+    del cuts
+    reading = Reading(room)
+    text, old = _decoded(source.content()), _decoded(before.content())
+    if text is None or old is None:
+        reading.checks.append(Check(name="reopened:codec", state="fail", detail="the copy is in no usual encoding"))
+        return reading.document(MEDIA[0])
+    reading.add(text, part=room.part)
+    reading.checks.append(Check(name="reopened:codec", state="ok"))
+    delimiter = csvtext.find_delimiter(old)
+    if delimiter:
+        same = _widths(text, delimiter, room) == _widths(old, delimiter, room)
+        detail = "" if same else "the copy has other rows or cells than the file"
+        reading.checks.append(Check(name="cells", state="ok" if same else "fail", detail=detail))
+    return reading.document(MEDIA[0])
+
+
+def _decoded(data: bytes) -> str | None:
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", "gb18030", "big5hkscs", "utf-16-le", "utf-16-be"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return None
+
+
+def _widths(text: str, delimiter: str, room: Room) -> list[int]:
+    """Return how many cells each row has."""
+    csv.field_size_limit(max(len(text), 1))
+    widths = []
+    for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+        widths.append(len(row))
+        if len(widths) % 1024 == 0:
+            room.check_time()
+    return widths
