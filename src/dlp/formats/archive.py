@@ -59,6 +59,11 @@ def extract(source: Source, room: Room) -> Document:
     return reading.document(media)
 
 
+def warm() -> None:
+    """Load what writes archives: called once, before any child is forked."""
+    from dlp.formats import archive_cut  # noqa: F401, PLC0415  it imports this module
+
+
 def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
     """Write the archive without the cuts. `NotRedactable` where its kind or a member of it cannot be written."""
     from dlp.formats import archive_cut  # noqa: PLC0415  it imports this module

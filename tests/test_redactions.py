@@ -1,0 +1,182 @@
+"""Redaction of every format that has one, through the real gate: one set of facts that holds for all of them."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import libarchive
+import pytest
+
+from dlp.errors import NotProven
+from dlp.formats import Full, NotRedactable, Source, room
+from dlp.formats.room import Room
+from dlp.model import Cut, Document, Segment
+from dlp.service.gate import Gate
+from dlp.sniff import EDGE_BYTES, sniff
+from format_makers import packed
+from makers import docx_of, package
+from sites import lay
+
+ID = "110101199003071233"
+OTHER = "11010519491231002X"
+PHONE = "13800138000"
+KEPT = "请核对后归档"
+SECRETS = (ID, OTHER, PHONE)
+TEXT = f"出租方身份证号：{ID}，联系电话：{PHONE}。\n承租方身份证号：{OTHER}，{KEPT}。\n"
+
+
+def rows_of(delimiter: str = ",") -> str:
+    """Return a table with quoted cells, doubled quotes and a cell of two lines."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(["序号", "说明", "身份证号", "电话"])
+    writer.writerow(["1", f'说"明,{KEPT}', ID, PHONE])
+    writer.writerow(["2", f"两行\n身份证号{OTHER}", OTHER, "无"])
+    return out.getvalue()
+
+
+def tar_of(members: Mapping[str, bytes], mode: str = "w") -> bytes:
+    """Return a tar file."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode=mode) as made:
+        for name, data in members.items():
+            head = tarfile.TarInfo(name)
+            head.size = len(data)
+            made.addfile(head, io.BytesIO(data))
+    return out.getvalue()
+
+
+MEMBERS = {"说明.txt": TEXT.encode(), f"名单/{ID}.csv": rows_of().encode(), "别的.txt": b"plain"}
+ZIPPED = {**MEMBERS, "信.docx": docx_of(TEXT)}
+
+
+def zip_texts(raw: bytes) -> str:
+    """Return names and contents of a ZIP file as the standard library reads it."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        assert archive.testzip() is None
+        return "\n".join([*archive.namelist(), *(archive.read(n).decode("utf-8", "replace") for n in archive.namelist())])
+
+
+def tar_texts(raw: bytes) -> str:
+    """Return names and contents of a tar file as the standard library reads it."""
+    with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        files = [m for m in archive.getmembers() if m.isfile()]
+        return "\n".join([*archive.getnames(), *(archive.extractfile(m).read().decode("utf-8", "replace") for m in files)])
+
+
+def libarchive_texts(raw: bytes) -> str:
+    """Return names and contents of any archive as libarchive reads it."""
+    found = []
+    with libarchive.memory_reader(raw) as archive:
+        for entry in archive:
+            found += [entry.pathname, b"".join(entry.get_blocks()).decode("utf-8", "replace")]
+    return "\n".join(found)
+
+
+def cells(encoding: str, delimiter: str = ",") -> Callable[[bytes], str]:
+    """Return a reader of tables that also holds their shape."""
+
+    def read(raw: bytes) -> str:
+        rows = list(csv.reader(io.StringIO(raw.decode(encoding), newline=""), delimiter=delimiter, strict=True))
+        assert [len(row) for row in rows] == [4, 4, 4]
+        return "\n".join("|".join(row) for row in rows)
+
+    return read
+
+
+class Case(NamedTuple):
+    """A file with secrets in it, and readers that had no part in its redaction."""
+
+    name: str
+    raw: bytes
+    readers: tuple[Callable[[bytes], str], ...]
+    kept: tuple[str, ...] = (KEPT,)
+
+
+def text_of(encoding: str) -> Callable[[bytes], str]:
+    """Return a reader of plain text."""
+    return lambda raw: raw.decode(encoding)
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("utf8.txt", TEXT.encode(), (text_of("utf-8"),)),
+        Case("gb.txt", TEXT.encode("gb18030"), (text_of("gb18030"),)),
+        Case("utf16.txt", TEXT.encode("utf-16"), (text_of("utf-16"),)),
+        Case("table.csv", rows_of().encode("utf-8-sig"), (cells("utf-8-sig"),)),
+        Case("gb.csv", rows_of().encode("gb18030"), (cells("gb18030"),)),
+        Case("table.tsv", rows_of("\t").encode(), (cells("utf-8", "\t"),)),
+        Case("a.zip", package(ZIPPED), (zip_texts, libarchive_texts), (KEPT, "别的.txt", "plain")),
+        Case("a.tar", tar_of(MEMBERS), (tar_texts, libarchive_texts), (KEPT, "别的.txt", "plain")),
+        Case("a.tar.gz", tar_of(MEMBERS, "w:gz"), (tar_texts, libarchive_texts)),
+        Case("a.txt.gz", gzip.compress(TEXT.encode()), (lambda raw: gzip.decompress(raw).decode(),)),
+        Case("a.txt.bz2", bz2.compress(TEXT.encode()), (lambda raw: bz2.decompress(raw).decode(),)),
+        Case("a.tar.xz", tar_of(MEMBERS, "w:xz"), (tar_texts, libarchive_texts)),
+        Case("deep.zip", package({"内/a.zip": package({"b.zip": package({"c.txt": TEXT})})}), (zip_texts,), ()),
+        Case("b.txt.xz", lzma.compress(TEXT.encode()), (lambda raw: lzma.decompress(raw).decode(),)),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """Give one real gate for all files."""
+    site = lay(tmp_path_factory.mktemp("site"))
+    with Gate.from_config(site.config) as made:
+        yield made
+
+
+def redacted(gate: Gate, raw: bytes, name: str, folder: Path) -> bytes:
+    """Return what the gate writes for a file."""
+    source, target = folder / f"in-{name}", folder / f"out-{name}"
+    source.write_bytes(raw)
+    gate.redact(source, target)
+    return target.read_bytes()
+
+
+def opened(raw: bytes) -> list[bytes]:
+    """Return some bytes and everything that is packed in them, to any depth."""
+    found = [raw]
+    kinds = sniff(raw[:EDGE_BYTES], raw[-EDGE_BYTES:], Source(raw))
+    if not any("zip" in kind or "office" in kind or "tar" in kind or kind.endswith(("x-xz", "ofd")) for kind in kinds):
+        return found
+    with libarchive.memory_reader(raw, "raw" if kinds[0].endswith(("gzip", "bzip2", "xz")) else "all") as archive:
+        for entry in archive:
+            found += opened(b"".join(entry.get_blocks()))
+    return found
+
+
+class TestEveryFormat:
+    """What every format owes."""
+
+    @pytest.fixture(params=sorted(CASES))
+    def case(self, request: pytest.FixtureRequest) -> Case:
+        """Give one file after the other."""
+        return CASES[request.param]
+
+    def test_no_secret_is_left_and_the_rest_is(self, case: Case, gate: Gate, tmp_path: Path) -> None:
+        """The copy is released, holds no secret in any byte or reading, keeps what was not cut, and is made again alike."""
+        new = redacted(gate, case.raw, case.name, tmp_path)
+        for piece in opened(new):
+            for secret in SECRETS:
+                for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+                    assert secret.encode(encoding) not in piece
+        texts = [reader(new) for reader in case.readers]
+        seen = gate.scan(tmp_path / f"out-{case.name}")
+        assert seen.gaps == ()
+        texts.append("\n".join(segment.text for segment in seen.document.segments))
+        for text in texts:
+            assert not [secret for secret in SECRETS if secret in text]
+            assert not [kept for kept in case.kept if kept not in text]
+        (tmp_path / "again").mkdir()
+        assert redacted(gate, case.raw, case.name, tmp_path / "again") == new
