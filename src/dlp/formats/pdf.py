@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from dlp.formats import Source
+from dlp.formats.pdf_cut import redact
 from dlp.formats.pdf_lines import ODD_SHARE, Line, build
 from dlp.formats.pdf_pages import Frame, Raster, Reader, Second, Seen, Unreadable
 from dlp.formats.pdf_places import Found, Spot, Walk, decrypted, draws, headers_in_attachments, unlock, weigh
+from dlp.formats.pdf_traces import Lookout
 from dlp.formats.pdf_verify import verify
 from dlp.formats.placed import strip as strip_of
 from dlp.formats.room import Full, Reading, Room
 from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Strip, Zone, evolve
 
-__all__ = ["MEDIA", "extract", "verify", "warm"]
+__all__ = ["MEDIA", "extract", "redact", "verify", "warm"]
 
 MEDIA = ("application/pdf",)
 
@@ -91,6 +93,7 @@ class _Pdf:
         self._pictures: list[Picture] = []
         self._believed: set[str] = set()
         self._structure: Any = None
+        self._lookout = Lookout(room, self.gap)
 
     def gap(self, kind: GapKind, detail: str, page: int | None = None) -> None:
         """Note something that was not read."""
@@ -125,6 +128,7 @@ class _Pdf:
             self._walk(structure)
         self._revisions()
         self._envelope(structure)
+        self._segments += self._lookout.tell(structure, self._segments)
 
     def _weighed(self) -> bool:
         trouble = weigh(self._structure) if self._structure is not None else None
@@ -140,7 +144,7 @@ class _Pdf:
 
     def _open(self) -> Reader | Second | None:
         try:
-            return self._stack.enter_context(Reader(self._raw))
+            return self._stack.enter_context(Reader(self._raw, self._lookout.watch))
         except Unreadable as why:
             if why.locked:
                 return self._open_locked()
@@ -159,7 +163,7 @@ class _Pdf:
                 self._room.spend_bytes(len(plain))
                 self._raw = plain
                 self._structure = self._unlock()
-                return self._stack.enter_context(Reader(plain))
+                return self._stack.enter_context(Reader(plain, self._lookout.watch))
         self.gap(GapKind.ENCRYPTED, "needs a password")
         return None
 
