@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import bz2
 import csv
+import email.policy
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from email import message_from_bytes
+from email.message import EmailMessage
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,14 +67,18 @@ def zip_texts(raw: bytes) -> str:
     """Return names and contents of a ZIP file as the standard library reads it."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         assert archive.testzip() is None
-        return "\n".join([*archive.namelist(), *(archive.read(n).decode("utf-8", "replace") for n in archive.namelist())])
+        return "\n".join(
+            [*archive.namelist(), *(archive.read(n).decode("utf-8", "replace") for n in archive.namelist())]
+        )
 
 
 def tar_texts(raw: bytes) -> str:
     """Return names and contents of a tar file as the standard library reads it."""
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         files = [m for m in archive.getmembers() if m.isfile()]
-        return "\n".join([*archive.getnames(), *(archive.extractfile(m).read().decode("utf-8", "replace") for m in files)])
+        return "\n".join(
+            [*archive.getnames(), *(archive.extractfile(m).read().decode("utf-8", "replace") for m in files)]
+        )
 
 
 def libarchive_texts(raw: bytes) -> str:
@@ -91,6 +99,48 @@ def cells(encoding: str, delimiter: str = ",") -> Callable[[bytes], str]:
         return "\n".join("|".join(row) for row in rows)
 
     return read
+
+
+def letter_of() -> bytes:
+    """Return a message with secrets in every place that is carried over, and in some that are not."""
+    made = EmailMessage()
+    made["Received"] = f"from a.example.com by b.example.com for <{PHONE}@example.com>; Tue, 24 Nov 2026 08:00:00 +0800"
+    made["DKIM-Signature"] = "v=1; a=rsa-sha256; d=example.com; b=QUJD"
+    made["X-Mailer"] = f"mailer {PHONE}"
+    made["From"] = "某处 <office@example.com>"
+    made["To"] = f"某人 <{PHONE}@example.com>, li@example.com"
+    made["Subject"] = f"关于身份证号{ID}的函，{KEPT}"
+    made["Date"] = "Tue, 24 Nov 2026 08:00:00 +0800"
+    made.set_content(TEXT, charset="gb18030", cte="base64")
+    made.add_attachment(rows_of().encode(), maintype="text", subtype="csv", filename=f"表{OTHER}.csv")
+    made.add_attachment(package({"内.txt": TEXT}), maintype="application", subtype="zip", filename="a.zip")
+    inner = EmailMessage()
+    inner["Subject"] = f"转发：身份证号{OTHER}"
+    inner.set_content("plain words\n")
+    made.add_attachment(inner)
+    return made.as_bytes()
+
+
+def mail_texts(raw: bytes) -> str:
+    """Return headers, names and bodies of a message as the newer parser reads it."""
+    found = []
+    for part in message_from_bytes(raw, policy=email.policy.default).walk():
+        found += [f"{name}: {value}" for name, value in part.items()]
+        if part.get_content_maintype() == "text":
+            found.append(part.get_content())
+        elif part.get_content_type() == "application/zip":
+            found.append(zip_texts(part.get_content()))
+    return "\n".join(found)
+
+
+def mailbox_texts(raw: bytes) -> str:
+    """Return the text of all messages of a mailbox as the standard library cuts it up."""
+    pieces = re.split(rb"(?m)^From .*\n", raw)[1:]
+    assert len(pieces) == 2
+    return "\n".join(mail_texts(piece.replace(b"\n", b"\r\n")) for piece in pieces)
+
+
+MAILBOX = b"".join(b"From a@example.com Tue Nov 24 08:00:00 2026\n" + letter_of() + b"\n\n" for _ in range(2))
 
 
 class Case(NamedTuple):
@@ -123,6 +173,8 @@ CASES = {
         Case("a.txt.bz2", bz2.compress(TEXT.encode()), (lambda raw: bz2.decompress(raw).decode(),)),
         Case("a.tar.xz", tar_of(MEMBERS, "w:xz"), (tar_texts, libarchive_texts)),
         Case("deep.zip", package({"内/a.zip": package({"b.zip": package({"c.txt": TEXT})})}), (zip_texts,), ()),
+        Case("a.eml", letter_of(), (mail_texts,), (KEPT, "某处", "某人", "plain words")),
+        Case("a.mbox", MAILBOX, (mailbox_texts,)),
         Case("b.txt.xz", lzma.compress(TEXT.encode()), (lambda raw: lzma.decompress(raw).decode(),)),
     )
 }

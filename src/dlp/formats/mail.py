@@ -10,14 +10,15 @@ import email
 import email.header
 import email.policy
 import re
+from collections.abc import Iterator, Sequence
 from email.errors import HeaderParseError
 from email.message import Message
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from dlp.formats import Full, Source
 from dlp.formats.loose import decode_base64
 from dlp.formats.room import Reading, Room
-from dlp.model import Document, GapKind, Zone
+from dlp.model import Cut, Document, GapKind, Removed, Zone
 from dlp.sniff import charset
 
 MEDIA = ("message/rfc822", "text/vcard")
@@ -32,24 +33,105 @@ _DEEPEST = 20  # parts in parts of one message; messages in messages count as co
 
 
 def extract(source: Source, room: Room) -> Document:
-    """Return headers, bodies and attachments. `anchor` of a header is its name."""
+    """Return headers, bodies and attachments. `anchor` of a header is its name and number."""
     data = source.content()
     reading = Reading(room)
     media = MEDIA[0]
     try:
-        if data.lstrip(b"\xef\xbb\xbf\r\n ").upper().startswith(b"BEGIN:"):
+        if is_card(data):
             media = MEDIA[1]
             _read_cards(data, reading)
-        elif data.startswith(b"From ") and len(starts := list(_FROM.finditer(data))) > 1:
-            ends = [found.start() for found in starts[1:]] + [len(data)]
-            room.spend_entries(len(starts))
-            for number, (found, end) in enumerate(zip(starts, ends, strict=True), 1):
-                reading.take(room.descend(f"message {number}", data[found.end() : end]))
+        elif len(letters := messages(data)) > 1:
+            room.spend_entries(len(letters))
+            for number, letter in enumerate(letters, 1):
+                reading.take(room.descend(f"message {number}", letter))
         else:
-            _Mail(reading).read(email.message_from_bytes(data, policy=email.policy.compat32), 0)
+            _Mail(reading).read(email.message_from_bytes(data, policy=email.policy.compat32))
     except Full as full:
         reading.miss(full.kind, full.detail)
     return reading.document(media)
+
+
+def messages(data: bytes) -> list[bytes]:
+    """Return the messages of a mailbox (mbox), each without the line before it; a single message as it is."""
+    starts = list(_FROM.finditer(data)) if data.startswith(b"From ") else []
+    if len(starts) < 2:
+        return [data]
+    ends = [found.start() for found in starts[1:]] + [len(data)]
+    return [data[found.end() : end] for found, end in zip(starts, ends, strict=True)]
+
+
+def warm() -> None:
+    """Load what writes messages: called once, before any child is forked."""
+    from dlp.formats import mail_cut  # noqa: F401, PLC0415  it imports this module
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the message or mailbox without the cuts. A card is redacted as the text that it is."""
+    from dlp.formats import mail_cut  # noqa: PLC0415  it imports this module
+
+    return mail_cut.redact(source, cuts, out, room)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return a copy as the newer parser of Python reads it."""
+    from dlp.formats import mail_cut  # noqa: PLC0415  it imports this module
+
+    return mail_cut.verify(source, before, cuts, room)
+
+
+def is_card(data: bytes) -> bool:
+    """Tell whether this is a card or a calendar."""
+    return data.lstrip(b"\xef\xbb\xbf\r\n ").upper().startswith(b"BEGIN:")
+
+
+class Part(NamedTuple):
+    """One part of a message: its headers as text with their anchors, and what it holds when it holds no parts."""
+
+    message: Message[Any, Any]
+    depth: int
+    headers: tuple[tuple[str, str, str], ...]
+    """Anchor, name and text of each."""
+    filename: tuple[str, str]
+    """Anchor and text; empty when it has none."""
+    place: str
+    """The name under which its content is read; empty when there is none."""
+    data: bytes
+
+
+def walk(message: Message[Any, Any], room: Room) -> Iterator[Part]:
+    """Yield a message and the parts in it, in order. Anchors and places are the same at every walk."""
+    steps = [(message, 0)]
+    headers = bodies = 0
+    while steps:
+        part, depth = steps.pop()
+        if depth > _DEEPEST:
+            raise Full(GapKind.TOO_DEEP, f"parts of a message are nested more than {_DEEPEST} deep")
+        room.spend_entries()
+        said = []
+        for name, value in part.raw_items():
+            headers += 1
+            said.append((f"{str(name)[:60]} {headers}", str(name), header_text(value).strip()))
+        file_name = _file_name(part)
+        content: Any = part.get_payload()
+        place, data = "", b""
+        if isinstance(content, list):
+            steps += [(inner, depth + 1) for inner in reversed(content)]
+        else:
+            raw = part.get_payload(decode=True)
+            data = raw if isinstance(raw, bytes) else b""
+            if data.strip():
+                bodies += 1
+                place = file_name or f"part {bodies}"
+        yield Part(part, depth, tuple(said), (f"filename {headers}", file_name), place, data)
+
+
+def _file_name(message: Message[Any, Any]) -> str:
+    try:
+        name = message.get_filename()
+    except (ValueError, LookupError):
+        name = None
+    return header_text(name) if name else ""
 
 
 class _Mail:
@@ -58,50 +140,29 @@ class _Mail:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._room = reading.room
-        self._number = 0
 
-    def read(self, message: Message[Any, Any], depth: int) -> None:
-        """Read the header of a part and then its body, or the parts in it."""
-        if depth > _DEEPEST:
-            raise Full(GapKind.TOO_DEEP, f"parts of a message are nested more than {_DEEPEST} deep")
-        self._room.spend_entries()
-        self._headers(message, Zone.METADATA if depth == 0 else Zone.HIDDEN)
-        kind = message.get_content_type()
-        if kind in _SEALED and "signed" not in str(message.get_param("smime-type", "")):
-            self._reading.miss(GapKind.ENCRYPTED, "a part of the message is encrypted")
-        for text in (message.preamble, message.epilogue):
-            if text and text.strip():
-                self._add(_whole(text), "around", Zone.HIDDEN)
-        content: Any = message.get_payload()
-        if isinstance(content, list):
-            for part in content:
-                self.read(part, depth + 1)
-            return
-        raw = message.get_payload(decode=True)
-        data = raw if isinstance(raw, bytes) else b""
-        if not data.strip():
-            if isinstance(content, str) and content.strip():
-                self._reading.miss(GapKind.CORRUPT, "a part of the message cannot be unpacked")
-            return
-        self._number += 1
-        self._room.spend_bytes(len(data))
-        self._reading.take(self._room.descend(self._name(message), data))
+    def read(self, message: Message[Any, Any]) -> None:
+        """Read the headers of each part and what it holds."""
+        for part in walk(message, self._room):
+            self._read_part(part)
 
-    def _name(self, message: Message[Any, Any]) -> str:
-        try:
-            name = message.get_filename()
-        except (ValueError, LookupError):
-            name = None
-        return _header(name) if name else f"part {self._number}"
-
-    def _headers(self, message: Message[Any, Any], zone: Zone) -> None:
-        for name, value in message.raw_items():
-            plain = _header(value)
+    def _read_part(self, part: Part) -> None:
+        message = part.message
+        for anchor, name, text in part.headers:
             # The way of a message says nothing about its content, but addresses in it are somebody's.
-            self._add(plain, str(name)[:60], zone if name.lower() in _SPOKEN else Zone.HIDDEN)
-        name = self._name(message)
-        if not name.startswith("part "):
-            self._add(name, "filename", Zone.METADATA)
+            spoken = part.depth == 0 and name.lower() in _SPOKEN
+            self._add(text, anchor, Zone.METADATA if spoken else Zone.HIDDEN)
+        self._add(part.filename[1], part.filename[0], Zone.METADATA)
+        if message.get_content_type() in _SEALED and "signed" not in str(message.get_param("smime-type", "")):
+            self._reading.miss(GapKind.ENCRYPTED, "a part of the message is encrypted")
+        for around in (message.preamble, message.epilogue):
+            if around and around.strip():
+                self._add(_whole(around), "around", Zone.HIDDEN)
+        if part.place:
+            self._room.spend_bytes(len(part.data))
+            self._reading.take(self._room.descend(part.place, part.data))
+        elif isinstance(content := message.get_payload(), str) and content.strip() and not part.data.strip():
+            self._reading.miss(GapKind.CORRUPT, "a part of the message cannot be unpacked")
 
     def _add(self, text: str, anchor: str, zone: Zone) -> None:
         text = text.strip()
@@ -114,7 +175,7 @@ _SPOKEN = frozenset(
 )
 
 
-def _header(value: Any) -> str:
+def header_text(value: Any) -> str:
     """Return the text of a header: encoded words decoded, raw bytes in whatever encoding fits them."""
     text = "" if value is None else str(value)
     try:
