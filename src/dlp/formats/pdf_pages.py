@@ -1,8 +1,7 @@
 """Pages of a PDF as characters with places, read by pdfium; pdfplumber reads what pdfium cannot.
 
-The loop over characters makes three calls a character (its code, its text object, its box); everything that a whole
-text object shares (font, size, colour, direction) is asked once. Bindings are taken from pypdfium2's raw layer and
-typed anew with plain addresses, which is about four times as fast as its pointer classes.
+Bindings are taken from pypdfium2's raw layer and typed anew with plain addresses, which is about four times as fast as
+its pointer classes.
 """
 
 from __future__ import annotations
@@ -17,15 +16,14 @@ import numpy as np
 import pdfplumber
 import pypdfium2.raw as pdfium
 
+from dlp.formats.pdf_chars import INVISIBLE, STROKE, TINY, characters
+from dlp.formats.pdf_frame import LETTER, MAX_COORDINATE, Frame
 from dlp.formats.pdf_lines import Glyphs, Style, trust
 
-LETTER = (0.0, 0.0, 612.0, 792.0)  # what pdfium takes where a page has no usable size
-MAX_COORDINATE = 1e6  # points; whatever lies beyond is set to the edge so that sums stay finite
-TINY = 1.5  # points: text smaller than this is not meant for people
+__all__ = ["INVISIBLE", "LETTER", "MAX_COORDINATE", "TINY", "Frame", "Reader", "Second", "Seen", "Unreadable"]
+
 PASSWORD, SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 THIN = 0.05  # points: pdfium skips text that is narrower than a fifth of this
-STROKE = 1  # text render mode: outline only
-INVISIBLE = (3, 7)  # text render modes that paint nothing
 TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5  # FPDF_PAGEOBJ_*
 MAX_OBJECTS = 200_000  # page objects looked at for images
 NESTING = 6  # forms in forms
@@ -40,20 +38,7 @@ def _bind(name: str, result: Any, *arguments: Any) -> Any:
 
 
 _P, _I, _F = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
-_unicode = _bind("FPDFText_GetUnicode", ctypes.c_uint, _P, _I)
-_object = _bind("FPDFText_GetTextObject", _P, _P, _I)
-_loose = _bind("FPDFText_GetLooseCharBox", _I, _P, _I, _P)
-_tight = _bind("FPDFText_GetCharBox", _I, _P, _I, _P, _P, _P, _P)
-_unmapped = _bind("FPDFText_HasUnicodeMapError", _I, _P, _I)
-_hyphen = _bind("FPDFText_IsHyphen", _I, _P, _I)
-_matrix = _bind("FPDFText_GetMatrix", _I, _P, _I, _P)
-_size = _bind("FPDFText_GetFontSize", ctypes.c_double, _P, _I)
-_fill = _bind("FPDFText_GetFillColor", _I, _P, _I, _P, _P, _P, _P)
-_stroke = _bind("FPDFText_GetStrokeColor", _I, _P, _I, _P, _P, _P, _P)
 _mode = _bind("FPDFTextObj_GetTextRenderMode", _I, _P)
-_font = _bind("FPDFTextObj_GetFont", _P, _P)
-_embedded = _bind("FPDFFont_GetIsEmbedded", _I, _P)
-_face = _bind("FPDFFont_GetBaseFontName", ctypes.c_size_t, _P, _P, ctypes.c_size_t)
 _type = _bind("FPDFPageObj_GetType", _I, _P)
 _count = _bind("FPDFPage_CountObjects", _I, _P)
 _at = _bind("FPDFPage_GetObject", _P, _P, _I)
@@ -74,63 +59,6 @@ _set_stroke = _bind("FPDFPageObj_SetStrokeWidth", _I, _P, _F)
 _transform = _bind("FPDFPageObj_TransformF", _I, _P, _P)
 _unmark = _bind("FPDFPageObj_RemoveMark", _I, _P, _P)
 _page_box = _bind("FPDF_GetPageBoundingBox", _I, _P, _P)
-
-
-class Frame:
-    """Turns page coordinates (origin bottom left, before /Rotate) into those of the page as it is shown.
-
-    `sides` are left, bottom, right, top of the visible part in points; width and height are as shown.
-    """
-
-    __slots__ = ("height", "rotation", "sides", "width")
-
-    def __init__(self, sides: tuple[float, float, float, float], rotation: int = 0) -> None:
-        left, bottom, right, top = (v if math.isfinite(v) else 0.0 for v in sides)
-        if not (0 < right - left < MAX_COORDINATE and 0 < top - bottom < MAX_COORDINATE):
-            left, bottom, right, top = LETTER
-        self.sides = left, bottom, right, top
-        self.rotation = rotation
-        size = (right - left, top - bottom)
-        self.width, self.height = size if rotation in (0, 180) else size[::-1]
-
-    def boxes(self, raw: Any) -> Any:
-        """Turn rows of left, bottom, right, top into x0, y0, x1, y1 with the origin top left."""
-        raw = np.clip(np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0), -MAX_COORDINATE, MAX_COORDINATE)
-        left, bottom, right, top = self.sides
-        x0, y0, x1, y1 = raw[:, 0] - left, raw[:, 1] - bottom, raw[:, 2] - left, raw[:, 3] - bottom
-        wide, high = right - left, top - bottom
-        if self.rotation == 0:
-            shown = (x0, high - y1, x1, high - y0)
-        elif self.rotation == 90:
-            shown = (y0, x0, y1, x1)
-        elif self.rotation == 180:
-            shown = (wide - x1, y0, wide - x0, y1)
-        else:
-            shown = (high - y1, wide - x1, high - y0, wide - x0)
-        out = np.stack(shown, axis=1)
-        return np.stack(
-            [
-                np.minimum(out[:, 0], out[:, 2]),
-                np.minimum(out[:, 1], out[:, 3]),
-                np.maximum(out[:, 0], out[:, 2]),
-                np.maximum(out[:, 1], out[:, 3]),
-            ],
-            axis=1,
-        )
-
-    def box(self, sides: tuple[float, float, float, float] | None) -> tuple[float, float, float, float]:
-        """Turn left, bottom, right, top into x0, y0, x1, y1; None stands for the whole page."""
-        x0, y0, x1, y1 = self.boxes(np.array([sides or self.sides], dtype=np.float64))[0].tolist()
-        return x0, y0, x1, y1
-
-    def angle(self, across: float, up: float) -> int:
-        """Turn a direction in page coordinates into degrees clockwise as shown, right angles and 15 degree steps."""
-        if not (math.isfinite(across) and math.isfinite(up)) or (across == 0 and up == 0):
-            return 0
-        degrees = (math.degrees(math.atan2(-up, across)) + self.rotation) % 360
-        nearest = round(degrees / 90) * 90
-        # A scan that hangs by three degrees is still read line by line.
-        return int(nearest % 360 if abs(degrees - nearest) <= 4 else round(degrees / 15) * 15 % 360)
 
 
 class Seen(NamedTuple):
@@ -255,21 +183,20 @@ def _read(page: int) -> Seen | None:
         return None
     try:
         address = ctypes.cast(handle, ctypes.c_void_p).value or 0
-        glyphs, letters, odd, embedded = _characters(address, frame, survey.thin)
+        read = characters(address, frame, survey.thin)
     finally:
         pdfium.FPDFText_ClosePage(handle)
-    text = any(not char.isspace() for char in glyphs.text)
     return Seen(
-        glyphs=glyphs,
+        glyphs=read.glyphs,
         frame=frame,
-        letters=letters,
-        odd=odd,
+        letters=read.letters,
+        odd=read.odd,
         objects=survey.objects,
         images=survey.images,
         pixels=survey.pixels,
         covered=survey.covered / max(frame.width * frame.height, 1.0),
-        painted=not text and survey.is_rich() and _shows(page, frame),
-        embedded=embedded,
+        painted=not read.letters and survey.is_rich() and _shows(page, frame),
+        embedded=read.embedded,
         spoken=tuple(survey.spoken),
     )
 
@@ -281,141 +208,6 @@ def _frame(page: int) -> Frame:
     left, top, right, bottom = sides
     turn = pdfium.FPDFPage_GetRotation(ctypes.cast(page, pdfium.FPDF_PAGE)) % 4
     return Frame((left, bottom, right, top), turn * 90)
-
-
-def _characters(page: int, frame: Frame, thin: dict[int, int]) -> tuple[Glyphs, int, int, frozenset[str]]:
-    """Read every drawn character; those that pdfium made up (its blanks and line ends) are left out."""
-    count = max(0, int(pdfium.FPDFText_CountChars(ctypes.cast(page, pdfium.FPDF_TEXTPAGE))))
-    objects = [_object(page, i) for i in range(count)]
-    codes = [_unicode(page, i) for i in range(count)]
-    room = (ctypes.c_float * (4 * max(count, 1)))()  # FS_RECTF: left, top, right, bottom
-    base = ctypes.addressof(room)
-    for i in range(count):
-        if objects[i]:
-            _loose(page, i, base + 16 * i)
-    raw = np.frombuffer(memoryview(room), dtype=np.float32)[: 4 * count].reshape(-1, 4).astype(np.float64)
-    styles = _Styles(page, frame, thin)
-    text: list[str] = []
-    at: list[int] = []
-    kinds: list[int] = []
-    last = -1
-    known = styles.numbers
-    for i, thing in enumerate(objects):
-        if not thing:
-            continue
-        code = codes[i]
-        if 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE:
-            text.append(chr(code))
-        elif 0xDC00 <= code <= 0xDFFF and last == i - 1 and text and 0xD800 <= ord(text[-1]) <= 0xDBFF:
-            text[-1] = chr(0x10000 + ((ord(text[-1]) - 0xD800) << 10) + code - 0xDC00)
-            raw[last, [0, 3]] = np.minimum(raw[last, [0, 3]], raw[i, [0, 3]])
-            raw[last, [1, 2]] = np.maximum(raw[last, [1, 2]], raw[i, [1, 2]])
-            continue
-        else:
-            text.append(_letter(page, i, code))
-        at.append(i)
-        kinds.append(known[thing] if thing in known else styles.of(thing, i))
-        last = i
-    places = np.array(at, dtype=np.int64)
-    raw = raw[places][:, [0, 3, 2, 1]] if at else np.zeros((0, 4))
-    _mend(page, places, raw)
-    boxes = frame.boxes(raw)
-    glyphs = Glyphs(text, boxes, np.array(kinds, dtype=np.int64), styles.kinds)
-    glyphs.objects = [objects[i] for i in at]
-    _hide_outside(glyphs, frame)
-    letters, odd = trust(text, np.array([_unmapped(page, i) == 1 for i in at], dtype=np.bool_))
-    return glyphs, letters, odd, frozenset(styles.embedded)
-
-
-def _letter(page: int, place: int, code: int) -> str:
-    """Return the character for what pdfium says; what is no character at all becomes U+FFFD."""
-    if code == 2 and _hyphen(page, place):
-        return "-"  # pdfium writes U+0002 for a hyphen at the end of a line
-    if code in (9, 10, 13):
-        return " "
-    if code < 32 or code in (0xFFFE, 0xFFFF) or code > 0x10FFFF:
-        return "\ufffd"
-    return chr(code)
-
-
-def _mend(page: int, places: Any, raw: Any) -> None:
-    """Where the font has no height or the character no width, take the box of the ink."""
-    flat = (raw[:, 2] - raw[:, 0] < 0.01) | (raw[:, 3] - raw[:, 1] < 0.01) if len(raw) else np.zeros(0, dtype=bool)
-    sides = (ctypes.c_double * 4)()  # left, right, bottom, top
-    base = ctypes.addressof(sides)
-    for i in np.flatnonzero(flat).tolist():
-        if _tight(page, int(places[i]), base, base + 8, base + 16, base + 24):
-            left, right, bottom, top = sides
-            raw[i] = (min(raw[i, 0], left), min(raw[i, 1], bottom), max(raw[i, 2], right), max(raw[i, 3], top))
-
-
-def _hide_outside(glyphs: Glyphs, frame: Frame) -> None:
-    """Mark what lies outside the visible part of the page as hidden."""
-    if not glyphs.text:
-        return
-    mid_x = (glyphs.boxes[:, 0] + glyphs.boxes[:, 2]) / 2
-    mid_y = (glyphs.boxes[:, 1] + glyphs.boxes[:, 3]) / 2
-    outside = (mid_x < 0) | (mid_y < 0) | (mid_x > frame.width) | (mid_y > frame.height)
-    for kind in set(glyphs.styles[outside].tolist()):
-        glyphs.kinds.append(glyphs.kinds[kind]._replace(hidden=True))
-        glyphs.styles[outside & (glyphs.styles == kind)] = len(glyphs.kinds) - 1
-
-
-class _Styles:
-    """Style of each text object, asked once an object; equal styles share one number."""
-
-    def __init__(self, page: int, frame: Frame, thin: dict[int, int]) -> None:
-        self._thin = thin
-        self.kinds: list[Style] = []
-        self._page = page
-        self._frame = frame
-        self.numbers: dict[int, int] = {}
-        """Number of the style of each text object asked so far."""
-        self._equal: dict[Style, int] = {}
-        self._faces: dict[int, str] = {}
-        self.embedded: set[str] = set()
-        self._six = (ctypes.c_float * 6)()
-        self._four = (ctypes.c_uint * 4)()
-
-    def of(self, thing: int, place: int) -> int:
-        """Return the number of the style of text object `thing`, whose first character is at `place`."""
-        style = self._ask(thing, place)
-        number = self._equal.setdefault(style, len(self.kinds))
-        if number == len(self.kinds):
-            self.kinds.append(style)
-        self.numbers[thing] = number
-        return number
-
-    def _ask(self, thing: int, place: int) -> Style:
-        six = self._six
-        nominal = float(_size(self._page, place))
-        if not _matrix(self._page, place, ctypes.addressof(six)):
-            six[:] = [1, 0, 0, 1, 0, 0]
-        sign = -1 if nominal < 0 else 1
-        size = abs(nominal) * math.hypot(six[2], six[3])
-        size = round(size, 2) if math.isfinite(size) and size < MAX_COORDINATE else 0.0
-        mode = self._thin[thing] if thing in self._thin else _mode(thing)
-        base = ctypes.addressof(self._four)
-        ask = _stroke if mode == STROKE else _fill
-        colour, alpha = "", 255
-        if ask(self._page, place, base, base + 4, base + 8, base + 12):
-            red, green, blue, alpha = self._four
-            colour = f"#{red & 255:02x}{green & 255:02x}{blue & 255:02x}"
-        hidden = mode in INVISIBLE or colour == "#ffffff" or alpha == 0 or size < TINY
-        return Style(self._frame.angle(six[0] * sign, six[1] * sign), size, self._name(thing), colour, hidden)
-
-    def _name(self, thing: int) -> str:
-        font = _font(thing)
-        if not font:
-            return ""
-        if font not in self._faces:
-            room = ctypes.create_string_buffer(128)
-            length = _face(font, ctypes.addressof(room), 128)
-            raw = room.raw[: max(0, min(length, 128) - 1)]
-            self._faces[font] = "".join(c for c in raw.decode("utf-8", "replace") if c.isprintable())
-            if _embedded(font) == 1:
-                self.embedded.add(self._faces[font])
-        return self._faces[font]
 
 
 def _shows(page: int, frame: Frame) -> bool:
