@@ -1,10 +1,12 @@
-"""What is odd about a file besides its words: a name that says another type, scripts and actions inside.
+"""What is odd about a file besides its words: a name that says another type, scripts and actions, bad redactions.
 
-Pure. Each is a finding of type `oddity`: by itself recorded, never a reason to hold a file in the shipped policy.
+Pure. The first two are findings of type `oddity`: by themselves recorded, never a reason to hold a file in the shipped
+policy. What a redaction leaks is told by `leaks` and does hold one.
 """
 
 from __future__ import annotations
 
+from dlp import leaks
 from dlp.model import Document, Finding, Item, Severity, Slice
 
 TYPE = "oddity"
@@ -56,7 +58,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 
 def find(item: Item, untrusted: Document) -> tuple[Finding, ...]:
     """Return what is odd; `item` has the name as the operator sees it."""
-    return (*_disguise(item, untrusted), *_actions(untrusted))
+    return (*_disguise(item, untrusted), *_actions(untrusted), *leaks.find(untrusted))
 
 
 def _disguise(item: Item, untrusted: Document) -> tuple[Finding, ...]:

@@ -230,6 +230,20 @@ DEFAULT_CLAUSES: tuple[Clause, ...] = (
         article=PERSONAL_ARTICLE,
     ),
     Clause(
+        name="redaction-leaks",
+        action=Action.QUARANTINE,
+        when=When(type=("redaction_leak",), severity_at_least=Severity.HIGH),
+        say="涂黑、遮盖或删去的内容仍可读出",
+        say_en="What was blacked out, covered or removed can still be read",
+    ),
+    Clause(
+        name="redaction-traces",
+        action=Action.ALERT,
+        when=When(type=("redaction_leak",)),
+        say="涂黑处留有可供推测的痕迹，已记录",
+        say_en="A redaction left traces from which it can be guessed; this was recorded",
+    ),
+    Clause(
         name="oddities",
         action=Action.ALERT,
         when=When(type=("oddity",)),
