@@ -25,7 +25,7 @@ from dlp.formats.pdf_raster import Renderer, page_of, paint
 from dlp.formats.pdf_rebuild import Cleaner, Page, mentioned, only
 from dlp.formats.pdf_rewrite import rewrite, used
 from dlp.formats.pdf_shows import Content, Shared, Sides, around, look
-from dlp.formats.pdf_spots import Places, Wish, contents_of, plan
+from dlp.formats.pdf_spots import Places, Wish, plan
 from dlp.formats.placed import Turn
 from dlp.formats.room import Room
 from dlp.model import Cut, Mode, Removed
@@ -75,7 +75,7 @@ class _Work:
         self._cuts = cuts
         self._room = room
         self._shared = Shared(Layers(pdf), room.check_time)
-        self._fonts = Fonts()
+        self._fonts = Fonts(pdf, self._shared)
         self._how: dict[int, str] = {}
         self._wishes: dict[int, list[Wish]] = {}
 
@@ -139,12 +139,12 @@ class _Work:
                 seen = look(content, resources, view.turn, self._shared)
                 places = plan(seen, wishes, view.frame.width)
                 made = self._without(seen, places, view)
+            self._fonts.use(made.content, made.resources)
         except (NeedsRaster, pikepdf.PdfError) as err:
             if not wishes and isinstance(err, pikepdf.PdfError):
                 raise NotRedactable("its structure is damaged") from None
             self._how[number] = "raster"
             return None
-        self._fonts.use(made.content, made.resources)
         return made
 
     def _as_it_is(self, raw: bytes, content: Any, resources: Any) -> Page:
@@ -159,10 +159,6 @@ class _Work:
 
     def _without(self, content: Content, places: Places, view: _View) -> Page:
         """Return a page by its plan."""
-        for part in contents_of(content):
-            for show in part.shows:
-                if show in places.gone:
-                    self._fonts.lose(show.manner.face, [show.codes[number] for number in places.gone[show]])
         ops, resources = self._write(content, places, len(self._how))
         return Page(b"q\n" + write(ops) + b"\nQ\n", resources, _boxes(places.boxes, view))
 
@@ -207,10 +203,13 @@ class _Work:
     def _assemble(self, pages: list[Any], made: list[Page | None], views: list[_View]) -> Any:
         """Return a new document of the pages that stay text; the others are blank in it."""
         cleaner = Cleaner(self._room.check_time)
-        for page in made:
-            if page is not None:
-                cleaner.resources(page.resources)
-        self._fonts.prune(self._room)
+        try:
+            for page in made:
+                if page is not None:
+                    cleaner.resources(page.resources)
+            self._fonts.prune()
+        except NeedsRaster as err:
+            raise NotRedactable(err.detail) from None
         copy = pikepdf.Pdf.new()
         for source, page, view in zip(pages, made, views, strict=True):
             copy.pages.append(pikepdf.Page(_new_page(self._pdf, copy, source, page, view)))

@@ -47,7 +47,7 @@ def load(font: Any) -> Font:
     kind = str(font.get("/Subtype", ""))
     try:
         if kind == "/Type0":
-            return _Composite(font)
+            return Composite(font)
         if kind in ("/Type1", "/MMType1", "/TrueType", "/Type3"):
             return _Simple(font, kind)
     except (ValueError, TypeError, KeyError, AttributeError, pikepdf.PdfError) as err:
@@ -114,7 +114,7 @@ def _changes(differences: Any) -> Any:
     return [LIT(str(one)[1:]) if isinstance(one, pikepdf.Name) else int(one) for one in differences]
 
 
-class _Composite:
+class Composite:
     """Codes of one to four bytes that stand for numbers of glyphs (CID)."""
 
     def __init__(self, font: Any) -> None:
@@ -133,10 +133,10 @@ class _Composite:
             else:
                 self._tree = _listed(name)
         self._default = float(below.get("/DW", _THOUSAND))
-        self._widths, self._ranges = _spans(below.get("/W"), 1)
+        self._widths, self._ranges = spans(below.get("/W"), 1)
         usual = below.get("/DW2")
         self._default_down = float(usual[1]) if usual is not None else -_THOUSAND
-        self._downs, self._down_ranges = _spans(below.get("/W2"), 3) if self.vertical else ({}, [])
+        self._downs, self._down_ranges = spans(below.get("/W2"), 3) if self.vertical else ({}, [])
         self._known: dict[bytes, float] = {}
 
     def _read_map(self, stream: Any) -> None:
@@ -157,6 +157,7 @@ class _Composite:
         self._tree = found.code2cid
 
     def split(self, data: bytes) -> list[bytes]:
+        """Return the codes of a string. Raises `NeedsRaster` where readers may differ."""
         if self._wide:
             if len(data) % 2:
                 raise NeedsRaster("a text ends in the middle of a code")
@@ -189,16 +190,18 @@ class _Composite:
         return int(node)
 
     def width(self, code: bytes) -> float:
+        """Return how far the pen moves to the right."""
         known = self._known.get(code)
         if known is None:
             cid = self.cid(code)
-            found = self._widths.get(cid) or _in_ranges(self._ranges, cid)
+            found = self._widths.get(cid) or in_ranges(self._ranges, cid)
             known = self._known[code] = (found[0] if found else self._default) / _THOUSAND
         return known
 
     def down(self, code: bytes) -> float:
+        """Return how far the pen moves in vertical writing; negative is down."""
         cid = self.cid(code)
-        found = self._downs.get(cid) or _in_ranges(self._down_ranges, cid)
+        found = self._downs.get(cid) or in_ranges(self._down_ranges, cid)
         return (found[0] if found else self._default_down) / _THOUSAND
 
 
@@ -214,7 +217,7 @@ def _listed(name: str) -> Any:
 _Span = tuple[int, int, tuple[float, ...]]
 
 
-def _spans(table: Any, each: int) -> tuple[dict[int, tuple[float, ...]], list[_Span]]:
+def spans(table: Any, each: int) -> tuple[dict[int, tuple[float, ...]], list[_Span]]:
     """Return the widths of single glyphs and of ranges of them, from /W (one number each) or /W2 (three)."""
     singles: dict[int, tuple[float, ...]] = {}
     ranges: list[_Span] = []
@@ -236,7 +239,8 @@ def _spans(table: Any, each: int) -> tuple[dict[int, tuple[float, ...]], list[_S
     return singles, ranges
 
 
-def _in_ranges(ranges: list[_Span], cid: int) -> tuple[float, ...] | None:
+def in_ranges(ranges: list[_Span], cid: int) -> tuple[float, ...] | None:
+    """Return what a table of ranges says of one glyph."""
     at = bisect.bisect_right(ranges, cid, key=lambda one: one[0]) - 1
     return ranges[at][2] if at >= 0 and cid <= ranges[at][1] else None
 

@@ -119,6 +119,11 @@ class Content:
         """Upright lines, as tables have them between cells: x, top, bottom."""
 
 
+def key_of(thing: Any) -> object:
+    """Return what tells an object of a document from all others."""
+    return thing.objgen if thing.is_indirect else thing.unparse()
+
+
 class Shared:
     """What all contents of one document share: measured fonts, and layers."""
 
@@ -129,7 +134,7 @@ class Shared:
 
     def font(self, thing: Any) -> pdf_fonts.Font:
         """Return the measures of a font, taken once."""
-        key = thing.objgen if thing.is_indirect else id(thing)
+        key = key_of(thing)
         found = self._fonts.get(key)
         if found is None:
             if any(_says_something(drawing, text_only=True) for drawing in thing.get("/CharProcs", {}).values()):
