@@ -5,8 +5,10 @@ Frames of a TIFF, GIF or WebP are pages. A picture whose decoder wants to guess 
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import ExifTags, Image
@@ -15,7 +17,7 @@ from dlp.formats import Full, Source, pixels
 from dlp.formats.loose import text_runs
 from dlp.formats.pixels import KINDS
 from dlp.formats.room import Reading, Room
-from dlp.model import Coverage, Document, GapKind, Picture, Zone, evolve
+from dlp.model import Coverage, Cut, Document, GapKind, Picture, Zone, evolve
 from dlp.sniff import charset, magic
 
 MEDIA = tuple(KINDS)
@@ -46,8 +48,20 @@ def extract(source: Source, room: Room) -> Document:
 redact = pixels.redact
 
 
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return the pixels of a copy for the OCR engine, and what was looked at in them."""
+    from dlp.formats import picture_proof  # noqa: PLC0415  it imports this module
+
+    return picture_proof.verify(source, before, cuts, room)
+
+
 def warm() -> None:
     """Load the decoders: called once, before any child is forked."""
+    given = dict(os.environ)
+    from dlp.formats import picture_proof  # noqa: F401, PLC0415  it imports this module
+
+    for name in os.environ.keys() - given.keys():  # the loader of OpenCV leaves a path there
+        del os.environ[name]
     Image.init()
 
 
