@@ -76,6 +76,8 @@ class _Work:
         self._room = room
         self._shared = Shared(Layers(pdf), room.check_time)
         self._fonts = Fonts(pdf, self._shared)
+        self._every = room.mode is Mode.RASTER
+        """Every page becomes a picture."""
         self._how: dict[int, str] = {}
         self._wishes: dict[int, list[Wish]] = {}
 
@@ -87,9 +89,9 @@ class _Work:
         self._room.spend_pages(len(pages))
         self._gather(len(pages))
         views = [_view(page) for page in pages]
-        made: list[Page | None] = [self._page(page, number, views[number - 1]) for number, page in enumerate(pages, 1)]
+        made = [self._page(page, number, views[number - 1]) for number, page in enumerate(pages, 1)]
         pixels = None
-        if self._room.mode is Mode.RASTER or None in made:
+        if self._every or None in made:
             pixels = Renderer(_saved(self._pdf), self._room)
         copy = self._assemble(pages, made, views)
         if pixels is not None:
@@ -128,6 +130,8 @@ class _Work:
         """Return a page without what has to go; None where only its picture can be redacted."""
         self._room.check_time()
         wishes = self._wishes.get(number, [])
+        if self._every and not any(wish.gap for wish in wishes):
+            return None
         resources = _resources(page)
         try:
             content = _stream(self._pdf, page)
@@ -202,6 +206,14 @@ class _Work:
 
     def _assemble(self, pages: list[Any], made: list[Page | None], views: list[_View]) -> Any:
         """Return a new document of the pages that stay text; the others are blank in it."""
+        if not self._every:
+            self._clean(made)
+        copy = pikepdf.Pdf.new()
+        for source, page, view in zip(pages, made, views, strict=True):
+            copy.pages.append(pikepdf.Page(_new_page(self._pdf, copy, source, page, view)))
+        return copy
+
+    def _clean(self, made: list[Page | None]) -> None:
         cleaner = Cleaner(self._room.check_time)
         try:
             for page in made:
@@ -210,26 +222,21 @@ class _Work:
             self._fonts.prune()
         except NeedsRaster as err:
             raise NotRedactable(err.detail) from None
-        copy = pikepdf.Pdf.new()
-        for source, page, view in zip(pages, made, views, strict=True):
-            copy.pages.append(pikepdf.Page(_new_page(self._pdf, copy, source, page, view)))
-        return copy
 
     def _as_pictures(self, copy: Any, made: list[Page | None], before: Renderer) -> Any:
         """Return the copy with pages as pictures: all of them, or those that have no other form.
 
         A line that was laid anew is drawn as it lies now; all else is drawn as it was and painted over.
         """
-        every = self._room.mode is Mode.RASTER
-        after = Renderer(_saved(copy), self._room) if every else None
-        whole = pikepdf.Pdf.new() if every else copy
+        after = Renderer(_saved(copy), self._room) if self._every and any(made) else None
+        whole = pikepdf.Pdf.new() if self._every else copy
         for index, page in enumerate(made):
-            if page is not None and not every:
+            if page is not None and not self._every:
                 continue
             self._room.check_time()
             wishes = self._wishes.get(index + 1, [])
             try:
-                if after is not None and page is not None and (page.boxes or not wishes):
+                if after is not None and page is not None:
                     pixels, scale = after.draw(index)
                     wishes = [wish for wish in wishes if not wish.gap]
                 else:
@@ -238,7 +245,7 @@ class _Work:
                 raise NotRedactable(err.detail) from None
             paint(pixels, scale, wishes)
             picture = pikepdf.Page(page_of(whole, pixels, scale))
-            if every:
+            if self._every:
                 whole.pages.append(picture)
                 self._how[index + 1] = "raster"
             else:
@@ -271,6 +278,9 @@ def _flatten(pdf: Any) -> None:
         return
     try:
         pdf.flatten_annotations("all")
+        for holder, key in ((pdf.Root, "/AcroForm"), *((page.obj, "/Annots") for page in pdf.pages)):
+            if key in holder:
+                del holder[key]
     except (pikepdf.PdfError, ValueError, RuntimeError, TypeError):
         raise NotRedactable("its notes or fields are damaged") from None
 

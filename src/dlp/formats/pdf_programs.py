@@ -140,10 +140,11 @@ def _measures(font: Any, keep: set[int], order: list[str]) -> None:
 
 def _bare(raw: bytes, kept: Kept) -> bytes:
     fonts = CFFFontSet()
-    fonts.decompile(io.BytesIO(raw), None)
+    around = TTFont(recalcBBoxes=False)  # the library wants to know in what the program lies
+    fonts.decompile(io.BytesIO(raw), around)
     _outlines(fonts, kept)
     out = io.BytesIO()
-    fonts.compile(out, None, isCFF2=False)
+    fonts.compile(out, around, isCFF2=False)
     return out.getvalue()
 
 

@@ -162,7 +162,7 @@ def mapped(raw: bytes) -> set[int] | None:
                 row.append(b"<>")
         elif kind and not inside:
             row.append(token)
-        if len(row) == {b"bfchar": 2, b"bfrange": 3}.get(kind, 0):
+        if len(row) == {b"bfchar": 2, b"bfrange": 3}.get(kind, -1):
             first = _code(row[0])
             last = _code(row[1]) if kind == b"bfrange" else first
             if last - first + len(codes) > _MOST_CODES:
