@@ -10,45 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from dlp.formats.pdf_glyphs import ODD_SHARE, Flags, Floats, Glyphs, Ints, Style, blanks, is_wide, trust
+
+__all__ = ["ODD_SHARE", "Floats", "Glyphs", "Ints", "Line", "Style", "build", "is_wide", "trust"]
 
 RUN_GAP = 1.2  # em: what follows within this distance is the same run
 CELL_GAP = 1.3  # em: from here on a gap may be a gutter between columns
 WIDE_GAP = 3.5  # em: from here on it always is
 OVERPRINT = 0.3  # of the narrower character: what is covered more than this is painted over
 BLANK_GAP = 0.3  # em: from here on a reader sees a blank
-ODD_SHARE = 0.02  # of the letters of a page: above it the font maps are not believed
 MANY = 3_000  # beyond this, quadratic comparisons are replaced by the safe simple answer
-
-
-class Style(NamedTuple):
-    """What all characters of one text object share. `angle` is degrees clockwise on the page as it is shown."""
-
-    angle: int = 0
-    size: float = 0.0
-    face: str = ""
-    colour: str = ""
-    hidden: bool = False
-
-
-class Glyphs:
-    """The characters of one page in drawing order; boxes in points, origin top left, x0 y0 x1 y1."""
-
-    __slots__ = ("boxes", "kinds", "objects", "styles", "text")
-
-    def __init__(self, text: list[str], boxes: Floats, styles: Ints, kinds: list[Style]) -> None:
-        self.text = text
-        self.objects: list[int | None] = []
-        """The object of the page that each character belongs to; good only while that page is open."""
-        self.boxes = boxes
-        self.styles = styles
-        self.kinds = kinds
 
 
 class Line:
@@ -87,28 +61,23 @@ class _Group:
         sizes = np.array([style.size for style in glyphs.kinds], dtype=np.float64)[glyphs.styles[at]]
         self.a0, self.a1, self.c0, self.c1 = _axes(glyphs.boxes[at], angle, sizes)
         height = np.maximum(self.c1 - self.c0, 0.1)
-        self.blank = np.array([glyphs.text[i].isspace() for i in at.tolist()], dtype=np.bool_)
+        self.blank = blanks([glyphs.text[i] for i in at.tolist()])
         # A nominal size that does not fit the box (odd fonts, scaled text) is not believed.
         fits = (sizes > 0.2 * height) & (sizes < 3.0 * height)
         self.em = np.where(fits, sizes, height)
 
 
 class _Piece:
-    """One line on its way: indices into a group, sorted along the axis."""
+    """A line as it lies on its page, on its way into a block; `line` is None where it has no ink."""
 
-    __slots__ = ("a0", "a1", "at", "c0", "c1", "em", "group", "order", "row", "soft", "split")
+    __slots__ = ("a0", "a1", "c0", "c1", "em", "line", "order", "row", "soft", "split")
 
-    def __init__(self, group: _Group, at: Ints, row: int, *, split: bool) -> None:
-        self.group = group
-        self.at = at
+    def __init__(self, sides: tuple[float, float, float, float, float], order: int, row: int, *, split: bool) -> None:
+        self.a0, self.a1, self.c0, self.c1, self.em = sides
+        self.order = order
         self.row = row
         self.split = split
-        self.a0 = float(group.a0[at].min())
-        self.a1 = float(group.a1[at].max())
-        self.c0 = _middle(group.c0[at])
-        self.c1 = _middle(group.c1[at])
-        self.em = _middle(group.em[at])
-        self.order = int(group.at[at].min())
+        self.line: Line | None = None
         self.soft = False
 
 
@@ -124,7 +93,7 @@ def build(glyphs: Glyphs) -> list[Line]:
     lines: list[Line] = []
     for block in blocks:
         for place, piece in enumerate(block):
-            line = _line(piece)
+            line = piece.line
             if line is not None:
                 line.soft = piece.soft and place > 0 and bool(lines)
                 lines.append(line)
@@ -176,7 +145,7 @@ def _groups(glyphs: Glyphs) -> list[_Group]:
     return found
 
 
-def _downward(group: _Group) -> npt.NDArray[np.bool_]:
+def _downward(group: _Group) -> Flags:
     """Return which characters of an upright group are written from top to bottom.
 
     Evidence is at least three characters, mostly Han, each close under the one before it, in one column. What lies
@@ -204,13 +173,13 @@ def _downward(group: _Group) -> npt.NDArray[np.bool_]:
     return down
 
 
-def _stretches(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _stretches(flags: Flags) -> list[tuple[int, int]]:
     """Return begin and end of every run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return [(int(edges[i]), int(edges[i + 1])) for i in range(0, len(edges), 2)]
 
 
-def _gather(group: _Group, down: npt.NDArray[np.bool_]) -> None:
+def _gather(group: _Group, down: Flags) -> None:
     """Add to the vertical characters those single ones that stand in their columns."""
     for _ in range(8):  # what is added can reach further along its column
         rest = np.flatnonzero(~down)
@@ -236,27 +205,52 @@ def _belongs(group: _Group, i: int, rest: Ints, columns: Ints) -> bool:
     return int((level & (gap < 0.8 * em)).sum()) <= 1
 
 
-def is_wide(char: str) -> bool:
-    """Return True for Han characters, kana, full-width forms and the like."""
-    code = ord(char[0])
-    return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0xF900 <= code <= 0xFAFF or code >= 0xFF00
-
-
 def _pieces(group: _Group) -> list[_Piece]:
     """Cluster a group into rows, order each row, and divide it where columns or cells part."""
-    layers: list[tuple[int, Ints]] = []
-    for row, runs in enumerate(_rows(group)):
-        layers.extend((row, layer) for layer in _layers(group, runs))
-    cuts = _cuts(group, layers)
-    pieces: list[_Piece] = []
-    for (row, at), where in zip(layers, cuts, strict=True):
-        parts = np.split(at, where)
-        pieces.extend(_Piece(group, part, row, split=len(parts) > 1) for part in parts if part.size)
+    layers = _layers(group)
+    at = np.concatenate([layer for _, layer in layers])
+    firsts = _offsets(np.array([len(layer) for _, layer in layers]))
+    starts = np.union1d(firsts, _cuts(group, layers, at, firsts))
+    numbers = np.searchsorted(firsts, starts, side="right") - 1
+    split = (np.bincount(numbers, minlength=len(layers)) > 1)[numbers].tolist()
+    rows = [layers[number][0] for number in numbers.tolist()]
+    low = np.minimum.reduceat(group.a0[at], starts).tolist()
+    high = np.maximum.reduceat(group.a1[at], starts).tolist()
+    c0, c1, em = (_middles(values[at], starts) for values in (group.c0, group.c1, group.em))
+    orders = np.minimum.reduceat(group.at[at], starts).tolist()
+    sides = zip(low, high, c0, c1, em, strict=True)
+    pieces = [_Piece(*one, split=parted) for *one, parted in zip(sides, orders, rows, split, strict=True)]
+    _write(group, at, starts, pieces)
     return pieces
 
 
-def _runs(group: _Group) -> list[Ints]:
-    """Divide drawing order into runs whose characters follow one another closely on one row."""
+def _offsets(sizes: Ints) -> Ints:
+    """Return where each of some stretches begins that lie one behind the other."""
+    return np.cumsum(sizes) - sizes
+
+
+def _middles(values: Floats, starts: Ints) -> list[float]:
+    """Return the upper median of each stretch; mostly all its values are the same."""
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    found: list[float] = low.tolist()
+    ends = np.append(starts[1:], len(values))
+    for i in np.flatnonzero(low < high).tolist():
+        found[i] = _middle(values[starts[i] : ends[i]])
+    return found
+
+
+def _reach(a1: Floats, starts: Ints) -> Floats:
+    """Return how far each stretch reaches up to each of its characters."""
+    reach = a1.copy()
+    back = np.setdiff1d(np.flatnonzero(a1[1:] < a1[:-1]) + 1, starts, assume_unique=True)
+    ends = np.append(starts[1:], len(a1))
+    for i in np.unique(np.searchsorted(starts, back, side="right") - 1).tolist():
+        reach[starts[i] : ends[i]] = np.maximum.accumulate(a1[starts[i] : ends[i]])
+    return reach
+
+
+def _runs(group: _Group) -> Ints:
+    """Return where the runs begin, whose characters follow one another closely on one row in drawing order."""
     height = np.maximum(group.c1 - group.c0, 0.1)
     width = np.maximum(group.a1 - group.a0, 0.1)
     common = np.minimum(group.c1[1:], group.c1[:-1]) - np.maximum(group.c0[1:], group.c0[:-1])
@@ -270,14 +264,11 @@ def _runs(group: _Group) -> list[Ints]:
     # Boxes of one font may overlap much where the file lies about widths; those of two fonts may not.
     apart = np.where(alike, (gap >= -0.5 * narrow) | (advance >= 0.15 * em), gap >= -OVERPRINT * narrow)
     forward = (gap <= RUN_GAP * em) & apart & (advance >= 0)
-    return np.split(np.arange(len(group.at), dtype=np.int64), np.flatnonzero(~(level & forward)) + 1)
+    return np.concatenate(([0], np.flatnonzero(~(level & forward)) + 1))
 
 
-def _rows(group: _Group) -> list[list[Ints]]:
-    """Join runs of equal height on the page into rows."""
-    runs = _runs(group)
-    begins = np.array([run[0] for run in runs], dtype=np.int64)
-    sizes = np.array([len(run) for run in runs])
+def _rows(group: _Group, begins: Ints, sizes: Ints) -> list[list[int]]:
+    """Join runs of equal height on the page into rows; return the numbers of the runs of each."""
     lows = np.add.reduceat(group.c0, begins) / sizes
     highs = np.maximum(np.add.reduceat(group.c1, begins) / sizes, lows + 0.1)
     order = np.argsort((lows + highs) / 2, kind="stable").tolist()
@@ -293,7 +284,31 @@ def _rows(group: _Group) -> list[list[Ints]]:
         else:
             rows.append([i])
             low, high, tallest = top, bottom, bottom - top
-    return [[runs[i] for i in sorted(row)] for row in rows]
+    return [sorted(row) for row in rows]
+
+
+def _layers(group: _Group) -> list[tuple[int, Ints]]:
+    """Return the rows from the top, each with its number and sorted; one that is painted over as several layers."""
+    begins = _runs(group)
+    sizes = np.diff(np.append(begins, len(group.at)))
+    rows = _rows(group, begins, sizes)
+    row_of_run = np.empty(len(begins), dtype=np.int64)
+    for number, row in enumerate(rows):
+        row_of_run[row] = number
+    row_of = np.repeat(row_of_run, sizes)
+    order = np.lexsort((group.a0 + group.a1, row_of))
+    ink = order[~group.blank[order]]
+    clash = _clashes(group, ink)
+    clashing = set(row_of[ink[clash[row_of[ink[clash]] == row_of[ink[clash - 1]]]]].tolist())
+    layers: list[tuple[int, Ints]] = []
+    ends = np.cumsum(np.bincount(row_of, minlength=len(rows)))
+    for number, at in enumerate(np.split(order, ends[:-1])):
+        if number in clashing:
+            runs = [np.arange(begins[i], begins[i] + sizes[i]) for i in rows[number]]
+            layers.extend((number, layer) for layer in _peeled(group, at, runs))
+        else:
+            layers.append((number, at))
+    return layers
 
 
 def _sorted(group: _Group, at: Ints) -> Ints:
@@ -313,13 +328,10 @@ def _clashes(group: _Group, at: Ints) -> Ints:
     return np.flatnonzero((common > OVERPRINT * width) & ~drawn) + 1
 
 
-def _layers(group: _Group, runs: list[Ints]) -> list[Ints]:
-    """Divide a row whose characters are painted over one another into readable layers; mostly there is one."""
-    order = _sorted(group, np.concatenate(runs))
+def _peeled(group: _Group, order: Ints, runs: list[Ints]) -> list[Ints]:
+    """Divide a sorted row, some of whose characters are painted over one another, into readable layers."""
     ink = order[~group.blank[order]]
     clash = _clashes(group, ink)
-    if not clash.size:
-        return [order]
     text, at = group.glyphs.text, group.at
     # The same character twice in one place is a shadow or a bold print, not a second text.
     near = 0.3 * (group.a1 - group.a0)  # of centres, doubled
@@ -350,31 +362,25 @@ def _layers(group: _Group, runs: list[Ints]) -> list[Ints]:
     return layers
 
 
-def _cuts(group: _Group, layers: Sequence[tuple[int, Ints]]) -> list[list[int]]:
-    """Return for each layer where it is divided: at wide gaps, and at lesser gaps that several rows share."""
-    spots: list[tuple[int, int, float, float, float, bool]] = []  # layer, place, begin, end, em, sure
-    for number, (_, at) in enumerate(layers):
-        if len(at) < 2:
-            continue
-        reach = np.maximum.accumulate(group.a1[at])
-        gaps = group.a0[at][1:] - reach[:-1]
-        em = (group.em[at][1:] + group.em[at][:-1]) / 2
-        for i in np.flatnonzero(gaps > CELL_GAP * em).tolist():
-            sure = bool(gaps[i] > WIDE_GAP * em[i])
-            spots.append((number, i + 1, float(reach[i]), float(group.a0[at[i + 1]]), float(em[i]), sure))
-    cuts: list[list[int]] = [[] for _ in layers]
-    if not spots:
-        return cuts
-    begins, ends = np.array([s[2] for s in spots]), np.array([s[3] for s in spots])
-    rows = np.array([layers[s[0]][0] for s in spots])
-    for number, place, begin, end, wide, sure in spots:
-        if sure or len(spots) > MANY:
-            cuts[number].append(place)
-            continue
-        shared = (np.minimum(ends, end) - np.maximum(begins, begin) > 0.8 * wide) & (rows != layers[number][0])
-        if len(set(rows[shared].tolist())) >= 2 and not _is_spread_word(group, layers[number][1], place):
-            cuts[number].append(place)
-    return cuts
+def _cuts(group: _Group, layers: Sequence[tuple[int, Ints]], at: Ints, firsts: Ints) -> Ints:
+    """Return where layers are divided: at wide gaps, and at lesser gaps that several rows share."""
+    reach = _reach(group.a1[at], firsts)
+    gaps = group.a0[at][1:] - reach[:-1]
+    em = (group.em[at][1:] + group.em[at][:-1]) / 2
+    spots = np.setdiff1d(np.flatnonzero(gaps > CELL_GAP * em) + 1, firsts, assume_unique=True)
+    sure = gaps[spots - 1] > WIDE_GAP * em[spots - 1]
+    if sure.all() or len(spots) > MANY:
+        return spots
+    begins, ends, wide = reach[spots - 1], group.a0[at[spots]], em[spots - 1]
+    numbers = np.searchsorted(firsts, spots, side="right") - 1
+    rows = np.array([row for row, _ in layers])[numbers]
+    for i in np.flatnonzero(~sure).tolist():
+        common = np.minimum(ends, ends[i]) - np.maximum(begins, begins[i])
+        shared = set(rows[(common > 0.8 * wide[i]) & (rows != rows[i])].tolist())
+        layer = int(numbers[i])
+        place = int(spots[i] - firsts[layer])
+        sure[i] = len(shared) >= 2 and not _is_spread_word(group, layers[layer][1], place)
+    return spots[sure]
 
 
 def _is_spread_word(group: _Group, at: Ints, place: int) -> bool:
@@ -434,65 +440,62 @@ def _continues(block: list[_Piece], piece: _Piece) -> bool:
     return full and (centred or not indented)
 
 
-def _line(piece: _Piece) -> Line | None:
-    """Write out the text of a piece with the blanks that a reader sees, and the edges of every character."""
-    group, at = piece.group, piece.at
-    letters = [group.glyphs.text[i] for i in group.at[at].tolist()]
-    while letters and letters[0].isspace():
-        letters, at = letters[1:], at[1:]
-    while letters and letters[-1].isspace():
-        letters, at = letters[:-1], at[:-1]
-    if not letters:
-        return None
+def _write(group: _Group, at: Ints, starts: Ints, pieces: list[_Piece]) -> None:
+    """Give each piece its line: the text with the blanks that a reader sees, and the edges of every character."""
+    at, kept, begins = _trimmed(group, at, starts)
+    if not at.size:
+        return
     boxes = group.glyphs.boxes[group.at[at]]
-    reach = np.maximum.accumulate(group.a1[at])
-    gaps = (group.a0[at][1:] - reach[:-1]) / group.em[at][1:]
-    usual = max(0.0, _middle(gaps)) if len(gaps) else 0.0
-    blank = (gaps > max(BLANK_GAP, 1.7 * usual)).tolist()
     sides = boxes[:, [1, 3] if group.angle in (90, 270) else [0, 2]]
-    whole = "".join(letters)
-    if any(blank) or len(whole) != len(letters) or not whole.isprintable() or " " in whole or "\u3000" in whole:
-        whole, edges = _spaced(letters, sides.tolist(), blank)
-    else:
-        edges = sides.ravel()
-    first = group.glyphs.kinds[int(group.glyphs.styles[group.at[at[0]]])]
-    style = Style(group.angle, round(piece.em, 2), first.face, first.colour, group.hidden)
-    low, high = boxes.min(axis=0).tolist(), boxes.max(axis=0).tolist()
-    return Line(whole, (low[0], low[1], high[2], high[3]), edges, style)
+    letters = [group.glyphs.text[i] for i in group.at[at].tolist()]
+    text, edges, bounds = _spaced(letters, sides, group.blank[at], _parted(group, at, begins), begins)
+    low, high = np.minimum.reduceat(boxes, begins).tolist(), np.maximum.reduceat(boxes, begins).tolist()
+    firsts = group.glyphs.styles[group.at[at[begins]]].tolist()
+    for i, number in enumerate(kept.tolist()):
+        begin, end = bounds[i], bounds[i + 1]
+        first = group.glyphs.kinds[firsts[i]]
+        style = Style(group.angle, round(pieces[number].em, 2), first.face, first.colour, group.hidden)
+        box = low[i][0], low[i][1], high[i][2], high[i][3]
+        pieces[number].line = Line(text[begin:end], box, edges[2 * begin : 2 * end], style)
 
 
-def _spaced(letters: list[str], sides: list[list[float]], blank: list[bool]) -> tuple[str, Floats]:
-    """Put in the blanks that a reader sees; blanks, put in or drawn, have no ink."""
-    text: list[str] = []
-    edges: list[float] = []
-    for i, letter in enumerate(letters):
-        begin, end = sides[i]
-        if i and blank[i - 1] and not letter.isspace() and not letters[i - 1].isspace():
-            text.append(" ")
-            edges += [begin, begin]
-        text.append(letter)
-        edges += [begin, begin if letter.isspace() else end] * len(letter)
-    return "".join(text), np.array(edges, dtype=np.float64)
+def _trimmed(group: _Group, at: Ints, starts: Ints) -> tuple[Ints, Ints, Ints]:
+    """Take away blanks at the ends of stretches; return what is left, which stretches are, and where they begin."""
+    ink = np.flatnonzero(~group.blank[at])
+    first, end = np.searchsorted(ink, starts), np.searchsorted(ink, np.append(starts[1:], len(at)))
+    kept = np.flatnonzero(first < end)
+    first, last = ink[first[kept]], ink[end[kept] - 1]
+    steps = np.zeros(len(at) + 1, dtype=np.int64)
+    steps[first] += 1
+    steps[last + 1] -= 1
+    return at[np.cumsum(steps[:-1]) > 0], kept, _offsets(last - first + 1)
 
 
-def trust(text: list[str], unmapped: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Count letters, and those among them that no honest font map gives.
+def _parted(group: _Group, at: Ints, begins: Ints) -> Flags:
+    """Tell before which characters a reader sees a blank."""
+    gaps = np.full(len(at), -np.inf)
+    gaps[1:] = (group.a0[at][1:] - _reach(group.a1[at], begins)[:-1]) / group.em[at][1:]
+    gaps[begins] = -np.inf
+    least = np.full(len(begins), BLANK_GAP)
+    ends = np.append(begins[1:], len(at))
+    for i in np.flatnonzero(np.maximum.reduceat(gaps, begins) > BLANK_GAP).tolist():
+        least[i] = max(BLANK_GAP, 1.7 * _middle(gaps[begins[i] + 1 : ends[i]]))
+    return gaps > np.repeat(least, ends - begins)
 
-    These are U+FFFD, private use, controls, and what the reader itself calls unmapped (pdfium then shows glyph
-    numbers as if they were characters). A single one between others is a bullet of a symbol font; two in a row are
-    text.
-    """
-    inked = [not char.isspace() for char in text]
-    codes = np.array([ord(char[0]) for char, ink in zip(text, inked, strict=True) if ink], dtype=np.int64)
-    if not codes.size:
-        return 0, 0
-    unmapped = unmapped[np.array(inked, dtype=np.bool_)]
-    odd = (codes == 0xFFFD) | ((codes >= 0xE000) & (codes <= 0xF8FF)) | (codes >= 0xF0000)
-    odd |= (codes < 32) | ((codes >= 0x7F) & (codes <= 0x9F)) | ((codes >= 0xD800) & (codes <= 0xDFFF))
-    odd |= unmapped
-    beside = np.zeros(codes.size, dtype=np.bool_)
-    beside[1:] |= odd[:-1]
-    beside[:-1] |= odd[1:]
-    paired = int((odd & beside).sum())
-    total = int(odd.sum())
-    return int(codes.size), total if total > 0.2 * codes.size else paired
+
+def _spaced(
+    letters: list[str], sides: Floats, blank: Flags, parted: Flags, begins: Ints
+) -> tuple[str, Floats, list[int]]:
+    """Put in the blanks that a reader sees; blanks, put in or drawn, have no ink. Return also where lines begin."""
+    put = parted & ~blank
+    put[1:] &= ~blank[:-1]
+    for i in np.flatnonzero(put).tolist():
+        letters[i] = " " + letters[i]
+    text = "".join(letters)
+    sides[blank, 1] = sides[blank, 0]
+    if len(text) == len(letters):
+        return text, sides.ravel(), [*begins.tolist(), len(text)]
+    counts = np.fromiter(map(len, letters), dtype=np.int64, count=len(letters))
+    sides, offsets = np.repeat(sides, counts, axis=0), _offsets(counts)
+    sides[offsets[put], 1] = sides[offsets[put], 0]
+    return text, sides.ravel(), [*offsets[begins].tolist(), len(text)]
