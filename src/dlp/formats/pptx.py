@@ -6,10 +6,13 @@ package like any other.
 
 from __future__ import annotations
 
-from dlp.formats import PPTX, Full, Source, zipsafe
+from collections.abc import Sequence
+from typing import BinaryIO
+
+from dlp.formats import PPTX, Full, Source, ooxml_proof, pptx_cut, zipsafe
 from dlp.formats.ooxml import Members, Walk
 from dlp.formats.room import Room
-from dlp.model import Document
+from dlp.model import Cut, Document, Removed
 
 MEDIA = (PPTX,)
 
@@ -27,3 +30,14 @@ def read_package(package: Members, room: Room) -> Document:
     except Full as full:
         walk.reading.miss(full.kind, full.detail)
     return walk.reading.document(PPTX)
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the presentation without the cuts, and without what is no part of what it shows."""
+    return pptx_cut.redact(source, cuts, out, room, read_package)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return what readers of Python's own find in a redacted copy."""
+    del before, cuts
+    return ooxml_proof.verify(source, room)

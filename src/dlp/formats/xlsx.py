@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
-from dlp.formats import XLSX, Full, Source, zipsafe
+from dlp.formats import XLSX, Full, Source, ooxml_proof, xlsx_cut, zipsafe
 from dlp.formats.ooxml import Members, Taker, Walk, check_encoding, parse, relations
 from dlp.formats.ooxml_text import NUMBERED, Block, Collector
 from dlp.formats.room import Reading, Room
 from dlp.formats.rows import Rows
-from dlp.model import Document, GapKind, Zone
+from dlp.model import Cut, Document, GapKind, Removed, Zone
 
 MEDIA = (XLSX,)
 
@@ -39,6 +39,17 @@ def read_package(package: Members, room: Room) -> Document:
     except Full as full:
         walk.reading.miss(full.kind, full.detail)
     return walk.reading.document(XLSX)
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the workbook without the cuts, and without what keeps copies of its values."""
+    return xlsx_cut.redact(source, cuts, out, room, read=read_package, number=_plain)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return what readers of Python's own find in a redacted copy."""
+    del before, cuts
+    return ooxml_proof.verify(source, room)
 
 
 class _Workbook(Walk):
