@@ -140,12 +140,14 @@ def test_redact_writes_a_proven_copy_and_a_certificate(site: Place, tmp_path: Pa
 
 
 def test_redact_refuses_what_it_cannot_prove(site: Place, tmp_path: Path) -> None:
-    """A file with something unread gets no copy: exit 23, nothing written."""
+    """A file with something unread, or without pages where pictures are asked for, gets no copy: exit 23, no file."""
     source = tmp_path / "in.docx"
     source.write_bytes(docx_of("身份证号：" + NUMBER)[:-30])
     site.run("redact", str(source), str(tmp_path / "out.docx"), check=23)
+    source.write_bytes(docx_of("身份证号：" + NUMBER))
+    told = site.run("redact", "--mode", "raster", str(source), str(tmp_path / "out.docx"), check=23).stderr
+    assert "没有可转为图片的页面" in told
     assert not (tmp_path / "out.docx").exists()
-    site.run("redact", "--mode", "raster", str(source), str(tmp_path / "out.docx"), check=2)
 
 
 def test_packs_commands(site: Place) -> None:

@@ -459,6 +459,8 @@ class Removed(Frozen, frozen=True, kw_only=True):
     page: int | None = None
     how: str = "text"
     """`text`, `glyphs` of a page that stays text, `raster` of a page that became a picture, `pixels` of a picture."""
+    name: str = ""
+    """Name of the type for people, e.g. 居民身份证号; the packs give it, never the child."""
 
 
 class Certificate(Frozen, frozen=True, kw_only=True):
@@ -469,7 +471,11 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     media: str
     removed: tuple[Removed, ...]
     packs: str
+    policy: str = ""
     mode: Mode = Mode.AUTO
+    """What was done: `raster` too where another mode was asked for and its copy was not proven."""
+    style: Style = Style.LABEL
+    reach: Reach = Reach.HIT
     checks: tuple[Check, ...] = ()
 
 

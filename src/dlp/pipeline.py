@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import datetime
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from dlp.model import (
     Item,
     Mode,
     Redacting,
+    Removed,
     Say,
     Timings,
     evolve,
@@ -112,12 +114,23 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
     made = _attempt(seen, body, kit, wish, kit.redacting.mode)
     if isinstance(made, Say) and seen.item.media in RASTERS and kit.redacting.mode is not Mode.RASTER:
         raster = _attempt(seen, body, kit, wish, Mode.RASTER)
-        return made if isinstance(raster, Say) else raster
+        if isinstance(raster, Say):
+            return Say(f"{made.zh}；转为图片后：{raster.zh}", f"{made.en}; as pictures: {raster.en}")
+        return raster
     return made
 
 
 RASTERS = frozenset({"application/pdf"})
 """Types whose pages can be redacted as pictures of themselves."""
+STOPPED: dict[GapKind, Say] = {
+    GapKind.TIMEOUT: Say("脱敏超时", "redacting it took too long"),
+    GapKind.CRASHED: Say("脱敏程序中止", "the redactor ended"),
+    GapKind.TOO_BIG: Say("脱敏超出资源上限", "redacting it takes more than a limit allows"),
+}
+"""Why no copy was made, where it is not what the document holds."""
+MOST_NAMES = 3
+"""Names of rules of one type that a certificate gives."""
+_HOW = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)
 
 
 def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> Redaction | Say:
@@ -125,13 +138,17 @@ def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> 
     name, media = seen.item.name, seen.item.media
     made = kit.sandbox.redact(body, name=name, media=media, cuts=wish.cuts, mode=mode)
     if isinstance(made, Gap):
-        return Say(f"此类文件暂不能脱敏（{made.detail}）", f"this file cannot be redacted ({made.detail})")
+        stop = STOPPED.get(made.kind, Say("其中有内容无法安全去除", "something in it cannot be taken out safely"))
+        return Say(f"{stop.zh}（{made.detail}）", f"{stop.en} ({made.detail})")
     proven = False
     try:
         again = inspect(seen.item, made.body, kit)
         checks = _prove(seen, (body, made.body), kit, wish, mode)
         bad = [check for check in checks if check.state == "fail"]
         left = _chosen(again, kit, everything=wish.everything)
+        removed = _removed(seen, made.untrusted_removed, wish)
+        if removed is None:
+            return Say("脱敏程序所报与要求不符", "the redactor tells of what it was not asked for")
         if again.gaps or left or (not wish.everything and again.verdict.action >= Action.REDACT):
             return Say("脱敏后复检未通过", "the redacted copy did not pass the second inspection")
         if bad:
@@ -142,9 +159,12 @@ def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> 
             input_sha256=durable.sha256_of(body),
             output_sha256=durable.sha256_of(made.body),
             media=media,
-            removed=made.untrusted_removed,
+            removed=removed,
             packs=kit.matcher.digest,
+            policy=seen.verdict.policy,
             mode=mode,
+            style=kit.redacting.style,
+            reach=kit.redacting.reach,
             checks=checks,
         )
         return Redaction(made.body, certificate, again)
@@ -175,6 +195,23 @@ def _prove(seen: Inspection, bodies: tuple[int, int], kit: Kit, wish: _Wish, mod
     if told or kept or gaps:
         detector = Check(name="detector", state="fail", detail="another reader still finds what was removed")
     return (*untrusted.checks, detector, Check(name="inspected-again", state="ok"))
+
+
+def _removed(seen: Inspection, untrusted: tuple[Removed, ...], wish: _Wish) -> tuple[Removed, ...] | None:
+    """Return what a child says that it removed, with the names of the packs; None where that cannot be.
+
+    What is signed later holds these words, and a child that its document took over could put anything into them.
+    """
+    types = {cut.type for cut in wish.cuts}
+    names: dict[str, dict[str, None]] = {}
+    for number in wish.chosen:
+        found = seen.findings[number]
+        names.setdefault(found.type, {})[found.name or found.type] = None
+    for one in untrusted:
+        placed = one.page is None or one.page > 0
+        if one.type not in types or not _HOW.fullmatch(one.how) or not placed or not 0 < one.count <= len(wish.cuts):
+            return None
+    return tuple(evolve(one, name="、".join(list(names.get(one.type, ()))[:MOST_NAMES])) for one in untrusted)
 
 
 def _chosen(seen: Inspection, kit: Kit, *, everything: bool) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from dlp.cli import faces
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Say
 
-COMMANDS = ("audit", "config", "doctor", "packs", "quarantine", "redact", "run", "scan")
+COMMANDS = ("audit", "check-redaction", "config", "doctor", "packs", "quarantine", "redact", "run", "scan", "verify")
 INTERRUPTED = 130
 
 
@@ -28,7 +28,7 @@ class _Late(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"dlp.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"dlp.cli.{cmd_name.replace('-', '_')}").command
         return command
 
 

@@ -9,10 +9,14 @@ from typing import Any
 
 import click
 
-from dlp.cli import faces, records
+from dlp import certificate
+from dlp.cli import faces, papers, records
 from dlp.cli.faces import tr
 from dlp.model import State
+from dlp.service import certify
+from dlp.service.certify import Papers
 from dlp.service.desk import Desk
+from dlp.service.files import write_all
 from dlp.service.receipt import STATES
 from dlp.store import Job
 
@@ -50,15 +54,23 @@ def _row(job: Job) -> tuple[str, ...]:
 @command.command("show")
 @faces.options
 @faces.json_option
+@papers.options
 @click.argument("job_id", metavar="ID")
-def show(config_path: Path | None, job_id: str, *, as_json: bool) -> None:
-    """显示一个任务的结论、证据（已遮盖）和依据。 Show one job: verdict, masked evidence, articles."""
+def show(config_path: Path | None, job_id: str, paper: Papers, *, as_json: bool) -> None:
+    """显示一个任务的结论、证据（已遮盖）和依据；可取出脱敏处理证明。
+
+    Show one job: verdict, masked evidence, articles; hand out its certificate of redaction.
+    """
     with Desk.open(faces.settings(config_path)) as desk:
         job = desk.show(job_id)
+        papers.check(paper)
+        if paper.certificate is not None:
+            write_all(certify.lay_out(desk.certificate(job.id), paper))
     if as_json:
         faces.line(records.job(job, whole=True))
     else:
         _show(job)
+        papers.tell(paper)
 
 
 def _show(job: Job) -> None:
@@ -75,6 +87,8 @@ def _show(job: Job) -> None:
     ]
     if job.note is not None:
         rows.append((tr("说明", "note"), job.note.to(lang)))
+    if job.certificate:
+        rows.append((tr("证明编号", "certificate"), certificate.digest(certificate.read(job.certificate))))
     for name, value in rows:
         faces.say(f"{name}{tr('：', ': ')}{value}")
     verdict = job.verdict

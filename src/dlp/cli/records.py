@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -106,6 +107,7 @@ def job(held: Job, *, whole: bool) -> dict[str, Any]:
     if whole:
         row["findings"] = [finding(found) for found in held.findings]
         row["gaps"] = [gap(missed) for missed in held.gaps]
+        row["certificate"] = json.loads(held.certificate) if held.certificate else None
     return row
 
 

@@ -2,60 +2,108 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 import click
 import msgspec
 
-from dlp import durable
-from dlp.cli import faces
+from dlp.cli import faces, papers
 from dlp.cli.faces import tr
-from dlp.errors import UsageError
-from dlp.model import Certificate, Say
+from dlp.model import Certificate, Mode, Reach, Redacting, Removed, Style
+from dlp.service import certify
+from dlp.service.certify import Papers
 from dlp.service.gate import Gate
 
-MODES = ("auto", "keep", "fixed-gap", "raster")
+MOST_PAGES = 8
+"""Pages told of one type; --json gives all."""
+
+
+def _of(kind: type[Enum]) -> click.Choice[str]:
+    return click.Choice([one.value for one in kind])
 
 
 @click.command("redact")
 @faces.options
 @faces.json_option
-@click.option("--mode", type=click.Choice(MODES), default="auto", show_default=True, help="脱敏方式。 How to redact.")
-@click.option("--certificate", type=click.Path(path_type=Path), help="脱敏证明写到此文件。 Where the certificate goes.")
+@click.option(
+    "--mode", type=_of(Mode), help="脱敏方式（默认按配置）。 How to redact; the configuration says by itself."
+)
+@click.option("--style", type=_of(Style), help="替换成什么（默认按配置）。 What stands in place of what was removed.")
+@click.option("--reach", type=_of(Reach), help="表格中去除多少（默认按配置）。 How much of a table goes with a hit.")
+@papers.options
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 def command(
-    config_path: Path | None, source: Path, target: Path, mode: str, certificate: Path | None, *, as_json: bool
+    config_path: Path | None,
+    source: Path,
+    target: Path,
+    *,
+    mode: str | None,
+    style: str | None,
+    reach: str | None,
+    paper: Papers,
+    as_json: bool,
 ) -> None:
     """把 IN 的敏感内容去掉后写到 OUT；复检不通过就不写。
 
-    Write a copy of IN without its identifiers to OUT, which must not exist. Exits 0 only when the copy passed a second
-    inspection. Text, CSV and Word files.
+    Write a copy of IN without its identifiers to OUT, which must not exist. Exits 0 only when the copy was proven
+    clean by readers that had no part in making it; else 23, and nothing is written.
     """
-    if mode != "auto":
-        raise UsageError(
-            Say(f"本版本只支持 --mode auto（要求的是 {mode}）", f"this version knows only --mode auto, not {mode}"),
-            Say("文本、CSV、DOCX 用 auto 即可", "auto is right for text, CSV and Word files"),
-        )
-    for path in (target, certificate):
-        if path is not None and (path.exists() or path.is_symlink()):
-            raise UsageError(
-                Say(f"文件已存在，不覆盖：{path}", f"the file exists and is not overwritten: {path}"),
-                Say("换一个文件名", "give another name"),
-            )
-    with Gate(faces.settings(config_path)) as gate:
-        made = gate.redact(source, target)
-    if certificate is not None:
-        durable.write_new(certificate, msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+    papers.check(paper, target)
+    config = faces.settings(config_path)
+    usual = config.redacting
+    how = Redacting(
+        mode=Mode(mode) if mode else usual.mode,
+        style=Style(style) if style else usual.style,
+        reach=Reach(reach) if reach else usual.reach,
+    )
+    with Gate(config) as gate:
+        made = gate.redact(source, target, how=how if mode or style or reach else None, papers=paper)
     if as_json:
         faces.line(msgspec.to_builtins(made))
     else:
-        _show(made, target)
+        _show(made, target, how)
+        papers.tell(paper)
 
 
-def _show(made: Certificate, target: Path) -> None:
+def _show(made: Certificate, target: Path, how: Redacting) -> None:
+    """Say what was removed, where and how, and how well that was proven: never the value."""
     faces.say(tr(f"已脱敏：{target}", f"redacted: {target}"))
-    for removed in made.removed:
-        faces.say(tr(f"  去除 {removed.type} {removed.count} 处", f"  removed {removed.type} {removed.count}x"))
+    if made.mode is Mode.RASTER and how.mode is not Mode.RASTER:
+        faces.say(
+            tr(
+                "  直接去除未能证明干净，已改为整页转图片",
+                "  taking it out of the pages could not be proven clean: the pages became pictures",
+            )
+        )
+    for row in _rows(made.removed):
+        faces.say(row)
     if not made.removed:
-        faces.say(tr("  没有需要去除的内容", "  there was nothing to remove"))
+        faces.say(f"  {certify.removed(()).to(faces.language())}")
+    faces.say(f"  {certify.proven(made.checks).to(faces.language())}")
+
+
+def _rows(removed: tuple[Removed, ...]) -> list[str]:
+    """Return one line for each type and way: how many places, and on which pages."""
+    totals: dict[tuple[str, str], int] = {}
+    pages: dict[tuple[str, str], dict[int, int]] = {}
+    for one in removed:
+        key = (tr(one.name or one.type, one.type), certify.how(one.how).to(faces.language()))
+        totals[key] = totals.get(key, 0) + one.count
+        if one.page is not None:
+            counts = pages.setdefault(key, {})
+            counts[one.page] = counts.get(one.page, 0) + one.count
+    return [
+        tr(f"  去除 {name} {count} 处（{way}）", f"  removed {name} {count}x ({way})")
+        + _pages(pages.get((name, way), {}))
+        for (name, way), count in totals.items()
+    ]
+
+
+def _pages(counts: dict[int, int]) -> str:
+    shown = [tr(f"第 {page} 页 {count} 处", f"p.{page} {count}x") for page, count in sorted(counts.items())]
+    if not shown:
+        return ""
+    more = tr(f" 等 {len(shown)} 页", f" and more: {len(shown)} pages") if len(shown) > MOST_PAGES else ""
+    return tr("：", ": ") + tr("、", ", ").join(shown[:MOST_PAGES]) + more

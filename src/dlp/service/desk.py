@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dlp import audit, pipeline
+from dlp import audit, certificate, pipeline
+from dlp.certificate import Signed
 from dlp.config import Config
-from dlp.errors import Denied, UsageError
+from dlp.errors import Denied, NotFound, UsageError
 from dlp.model import Say, State
 from dlp.service import compiled
 from dlp.service.gate import load_packs, redactable, sandbox_of
@@ -55,6 +56,16 @@ class Desk:
         return self.store.move(
             job.id, expect=State.HELD, to=State.REJECTED, actor=actor, kind="rejected", body={"reason": reason}
         )
+
+    def certificate(self, prefix: str) -> Signed:
+        """Return the signed certificate of a redacted job; NotFound for any other job."""
+        job = self.store.get(prefix)
+        if not job.certificate:
+            raise NotFound(
+                Say(f"任务 {job.id} 没有脱敏处理证明", f"job {job.id} has no certificate of redaction"),
+                Say("只有已脱敏放行的任务才有", "only jobs that were released after redaction have one"),
+            )
+        return certificate.read(job.certificate)
 
     def audit_verify(self) -> audit.Report:
         """Return whether the whole chain holds, and where it breaks if it does not."""

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from dlp import draw, match, ocr, sandbox, words
+from dlp import certificate, draw, match, ocr, sandbox, words
 from dlp.config import Config
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
+from dlp.service import certify, signing
 from dlp.service.gate import load_packs
 
 LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
@@ -114,6 +115,22 @@ def _vault(config: Config) -> Iterator[Check]:
         yield Check(name="vault", ok=True, say=Say("私钥不在本机：本机不能打开隔离件", "the private key is elsewhere"))
 
 
+def _certificates(config: Config) -> Iterator[Check]:
+    folder = certify.state_folder(config)
+    if not (folder / signing.PRIVATE).exists():
+        none = Say("首次签发脱敏处理证明时创建", "made when the first certificate of redaction is issued")
+        yield Check(name="certificates", ok=True, say=none)
+        return
+    try:
+        own = certificate.key_id(signing.signing_key(folder, make=False).public_key().public_bytes_raw())
+        known = len(signing.public_keys(folder / signing.PUBLIC))
+    except DlpError as err:
+        yield Check(name="certificates", ok=False, say=err.say, exit=err.exit)
+        return
+    say = Say(f"签署密钥 {own}，认可的公钥 {known} 个", f"signed with key {own}, {known} public keys known")
+    yield Check(name="certificates", ok=True, say=say)
+
+
 def _space(config: Config) -> Iterator[Check]:
     for name, folder, code in (("vault", Path(config.vault.folder), 6), ("store", Path(config.store.path).parent, 5)):
         there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
@@ -131,5 +148,6 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _borders,
     _folders,
     _vault,
+    _certificates,
     _space,
 )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
@@ -19,11 +18,28 @@ from dlp import config as configuration
 from dlp import durable, match, packs, pipeline, policy, words
 from dlp.config import Config, Packs
 from dlp.errors import NotFound, NotProven, PackError, Problem, UsageError
-from dlp.model import Certificate, Document, Finding, Gap, GapKind, Inspection, Item, Say, Segment, evolve
+from dlp.model import (
+    Certificate,
+    Document,
+    Finding,
+    Gap,
+    GapKind,
+    Inspection,
+    Item,
+    Mode,
+    Redacting,
+    Say,
+    Segment,
+    evolve,
+)
 from dlp.sandbox import Sandbox
 from dlp.service import compiled
+from dlp.service.files import opened, write_all
 from dlp.service.keys import deployment_key, new_id
 from dlp.sources.names import shown
+
+if TYPE_CHECKING:
+    from dlp.service.certify import Papers
 
 
 def load_packs(config: Config) -> tuple[packs.Pack, ...]:
@@ -156,7 +172,7 @@ class Gate:
 
     def scan(self, path: str | os.PathLike[str], *, target: str = "") -> Inspection:
         """Return what is seen in the file at `path`; NotFound when there is none, UsageError when it is no file."""
-        with _opened(path) as (fd, size):
+        with opened(path) as (fd, size):
             item = self._item(path, size, durable.sha256_of(fd), target)
             body = fd if size <= self.config.limits.file_bytes else None
             return pipeline.inspect(item, body, self.kit)
@@ -203,27 +219,40 @@ class Gate:
 
     def explain_file(self, path: str | os.PathLike[str]) -> tuple[match.Candidate, ...]:
         """Return every candidate in the file at `path`, kept or dropped, and why."""
-        with _opened(path) as (fd, size):
+        with opened(path) as (fd, size):
             return self._matcher.explain(self.kit.sandbox.extract(fd, name=_last(path), size=size))
 
-    def redact(self, src: str | os.PathLike[str], dst: str | os.PathLike[str]) -> Certificate:
+    def redact(
+        self,
+        src: str | os.PathLike[str],
+        dst: str | os.PathLike[str],
+        *,
+        how: Redacting | None = None,
+        papers: Papers | None = None,
+    ) -> Certificate:
         """Write a proven redacted copy of `src` to `dst` (which must not exist) and return its certificate.
 
-        Every hit of a rule that may be cut is removed. NotProven when the copy could not be made or did not pass;
-        then nothing is written.
+        Every hit of a rule that may be cut is removed, in the way of this site or as `how` says. The signed
+        certificate and its page are written as `papers` says, and before the copy: there is never a copy without them.
+        NotProven when the copy could not be made or did not pass; then nothing is written.
         """
-        with _opened(src) as (fd, size):
+        kit = self.kit if how is None else self.kit._replace(redacting=how)
+        with opened(src) as (fd, size):
             # The copy carries the name of `dst`: that is the name that must be clean.
             item = evolve(self._item(src, size, durable.sha256_of(fd), ""), name=_last(dst))
-            seen = pipeline.inspect(item, fd if size <= self.config.limits.file_bytes else None, self.kit)
-            made = pipeline.redact(seen, fd, self.kit, everything=True)
+            seen = pipeline.inspect(item, fd if size <= self.config.limits.file_bytes else None, kit)
+            made = pipeline.redact(seen, fd, kit, everything=True)
         if isinstance(made, Say):
-            raise NotProven(
-                Say(f"未生成脱敏件：{item.path}：{made.zh}", f"no redacted copy of {item.path}: {made.en}"),
-                Say("原件未改动，请人工处理", "the original is unchanged; handle it by hand"),
-            )
+            raise _not_proven(item.path, made)
         try:
-            durable.write_new(Path(dst), made.body)
+            if how is not None and how.mode is Mode.RASTER and not _is_picture(made.certificate):
+                raise _not_proven(item.path, NO_PICTURE)
+            files: list[tuple[Path, bytes | int]] = [(Path(dst), made.body)]
+            if papers is not None and papers.certificate is not None:
+                from dlp.service import certify  # noqa: PLC0415  a scan signs nothing and starts faster without
+
+                files[:0] = certify.lay_out(certify.issue(self.config, made.certificate), papers)
+            write_all(files)
         finally:
             os.close(made.body)
         return made.certificate
@@ -252,32 +281,21 @@ class Gate:
         )
 
 
-class _opened:  # noqa: N801  used as a function
-    """Opens a regular file for reading; gives (fd, size)."""
+NO_PICTURE = Say(
+    "此类文件没有可转为图片的页面，请用 --mode auto", "it has no pages that could become pictures: use --mode auto"
+)
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-        self._fd = -1
 
-    def __enter__(self) -> tuple[int, int]:
-        name = shown(os.fsencode(self._path))
-        try:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError as err:
-            raise NotFound(Say(f"没有这个文件：{name}", f"no such file: {name}")) from err
-        except OSError as err:
-            raise UsageError(
-                Say(f"打不开文件：{name}：{err.strerror}", f"cannot open {name}: {err.strerror}"),
-                Say("检查文件是否存在、是否有读取权限", "check that the file exists and may be read"),
-            ) from err
-        about = os.fstat(self._fd)
-        if not stat.S_ISREG(about.st_mode):
-            os.close(self._fd)
-            raise UsageError(Say(f"不是普通文件：{name}", f"not a regular file: {name}"))
-        return self._fd, about.st_size
+def _not_proven(path: str, why: Say) -> NotProven:
+    return NotProven(
+        Say(f"未生成脱敏件：{path}：{why.zh}", f"no redacted copy of {path}: {why.en}"),
+        Say("原件未改动，请人工处理", "the original is unchanged; handle it by hand"),
+    )
 
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+
+def _is_picture(made: Certificate) -> bool:
+    """Tell whether all that was removed went with pixels: a format whose text flows knows no other way than its own."""
+    return all(one.how in ("raster", "pixels") for one in made.removed)
 
 
 def _last(path: str | os.PathLike[str]) -> str:

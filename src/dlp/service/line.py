@@ -10,16 +10,17 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import msgspec
 
-from dlp import pipeline
+from dlp import certificate, pipeline
 from dlp.config import Config
 from dlp.errors import DlpError, VaultError
-from dlp.model import Action, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
-from dlp.pipeline import Kit
-from dlp.service import receipt
+from dlp.model import Action, Certificate, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
+from dlp.pipeline import Kit, Redaction
+from dlp.service import certify, receipt
 from dlp.service.keys import new_id
 from dlp.sources import Found, Source, TakeRefused
 from dlp.store import Job
@@ -27,6 +28,15 @@ from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
 ACTOR = "gate"
+
+
+class _Said(NamedTuple):
+    """The word that lets something leave: the hash of what leaves, who says so, what audit trail and job say more."""
+
+    sha256: str
+    actor: str = ACTOR
+    body: Mapping[str, Any] = MappingProxyType({})
+    fields: Mapping[str, Any] = MappingProxyType({})
 
 
 class Line:
@@ -134,7 +144,8 @@ class Line:
         source = self.sources[job.item.source]
         body = self.vault.open(job.id, job.item.sha256)
         try:
-            staged = self._stage(job, source, body, job.item.sha256, actor=actor, reason=reason)
+            said = _Said(sha256=job.item.sha256, actor=actor, body={"reason": reason})
+            staged = self._stage(job, source, body, said)
         finally:
             os.close(body)
         self._publish(staged, source, actor=actor)
@@ -206,12 +217,12 @@ class Line:
         source = self.sources[job.item.source]
         action = seen.verdict.action
         if body is not None and action <= Action.ALERT:
-            return self._release(job, source, body, job.item.sha256, seen)
+            return self._release(job, source, seen, body, _Said(sha256=job.item.sha256))
         if body is not None and action is Action.REDACT:
             made = pipeline.redact(seen, body, self.kit)
             if not isinstance(made, Say):
                 try:
-                    return self._release(job, source, made.body, made.certificate.output_sha256, seen)
+                    return self._release_redacted(job, source, made, seen)
                 finally:
                     os.close(made.body)
             return self._hold(job, source, seen, body, made)
@@ -219,30 +230,45 @@ class Line:
             return self._block(job, source, seen, body)
         return self._hold(job, source, seen, body, None)
 
-    def _release(self, job: Job, source: Source, body: int, sha256: str, seen: Inspection) -> Outcome:
-        """Release a cleared body; the receipt of a redaction goes first, so that the operator always has it."""
-        if seen.verdict.action is Action.REDACT:
-            self._tell(job, source, seen, Action.REDACT, None)
+    def _release(self, job: Job, source: Source, seen: Inspection, body: int, said: _Said) -> Outcome:
         try:
-            job = self._stage(job, source, body, sha256, actor=ACTOR, reason="")
+            job = self._stage(job, source, body, said)
         except DlpError as err:
             self._tell(job, source, seen, Action.ALLOW, err.say)
             raise
         return self._publish(job, source)
 
-    def _stage(self, job: Job, source: Source, body: int, sha256: str, *, actor: str, reason: str) -> Job:
+    def _release_redacted(self, job: Job, source: Source, made: Redaction, seen: Inspection) -> Outcome:
+        """Release a proven copy; its certificate is committed with the word that lets it leave.
+
+        The receipt goes first, so that the operator always has it. It says nothing that another run would say in
+        another way, such as the time: after a crash it must be the same one.
+        """
+        done = certify.told(made.certificate)
+        note = Say(f"已脱敏放行：{done.zh}；原件已封存", f"released after redaction: {done.en}; the original is sealed")
+        signed = certify.issue(self.config, made.certificate, job=job.id)
+        self._tell(job, source, seen, Action.REDACT, note)
+        said = _Said(
+            sha256=made.certificate.output_sha256,
+            body={"certificate": certificate.digest(signed), "removed": _counts(made.certificate)},
+            fields={"certificate": certificate.write(signed), "note": note},
+        )
+        return self._release(job, source, seen, made.body, said)
+
+    def _stage(self, job: Job, source: Source, body: int, said: _Said) -> Job:
         key = self._found(job.item).key
         source.discard(key, job.id)
-        place = source.stage(key, job.id, body, sha256)
+        place = source.stage(key, job.id, body, said.sha256)
         return self.store.move(
             job.id,
             expect=(State.DECIDED, State.HELD),
             to=State.RELEASING,
-            actor=actor,
+            actor=said.actor,
             kind="releasing",
-            body={"sha256": sha256, "reason": reason} if reason else {"sha256": sha256},
-            outgoing=sha256,
+            body={"sha256": said.sha256, **said.body},
+            outgoing=said.sha256,
             place=place,
+            **said.fields,
         )
 
     def _publish(self, job: Job, source: Source, *, actor: str = ACTOR) -> Outcome:
@@ -324,6 +350,14 @@ def _decision(seen: Inspection) -> dict[str, Any]:
         "policy": verdict.policy,
         "shadowed": verdict.shadowed.value if verdict.shadowed else None,
     }
+
+
+def _counts(made: Certificate) -> dict[str, int]:
+    """Return how many places of each type were removed: for the audit trail."""
+    counts: Counter[str] = Counter()
+    for one in made.removed:
+        counts[one.type] += one.count
+    return dict(counts)
 
 
 def _outcome(job: Job) -> Outcome:

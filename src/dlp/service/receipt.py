@@ -19,8 +19,9 @@ NEXT: dict[Action, Say] = {
         "The file is sealed and will be tried again; if it still does not leave, call the administrator.",
     ),
     Action.REDACT: Say(
-        "放行的是脱敏件；原件已密封保存。如确需原件，请联系保密员。",
-        "What left is the redacted copy; the original is sealed. If the original is needed, ask the security officer.",
+        "放行的是脱敏件；原件已密封保存。如需原件或《脱敏处理证明》，请把编号告诉保密员。",
+        "What left is the redacted copy; the original is sealed. For the original, or the certificate of redaction, "
+        "give the job number to the security officer.",
     ),
     Action.QUARANTINE: Say(
         "请联系保密员研判；放行、退回或脱敏由保密员决定。请勿改名或改格式重复送检。",

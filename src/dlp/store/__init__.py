@@ -32,6 +32,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     """SHA-256 of the bytes that leave; the item's own unless a redacted copy does."""
     place: str = ""
     """Where the outgoing copy was staged: tells that place from an empty one that has come in its stead."""
+    certificate: bytes = b""
+    """Of a redacted copy: its signed certificate as written, committed with the word that lets the copy leave."""
     note: Say | None = None
     created: float = 0.0
     updated: float = 0.0
