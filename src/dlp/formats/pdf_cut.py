@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 import pikepdf
+import pypdfium2
 
 from dlp.formats import NotRedactable, Source
 from dlp.formats.pdf_layers import Layers
@@ -41,23 +42,27 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
 
     A document with a digital signature is refused: the copy would still look signed.
     """
-    with _open(source.content(), room) as pdf:
+    pdf, views = _open(source.content(), room)
+    with pdf:
         work = _Work(pdf, cuts, room)
-        work.run(out)
+        work.run(views, out)
         return work.removed()
 
 
-def _open(raw: bytes, room: Room) -> Any:
+def _open(raw: bytes, room: Room) -> tuple[Any, list[_View]]:
+    """Return the document with nothing on its pages but their contents, and how its pages are shown."""
     try:
-        return unlock(raw)
+        pdf = unlock(raw)
     except pikepdf.PasswordError:
-        for password in room.passwords:
-            plain = decrypted(raw, password)
-            if plain is not None:
-                return unlock(plain)
-        raise NotRedactable("it needs a password") from None
+        plain = next(filter(None, (decrypted(raw, password) for password in room.passwords)), None)
+        if plain is None:
+            raise NotRedactable("it needs a password") from None
+        raw, pdf = plain, unlock(plain)
     except pikepdf.PdfError:
         raise NotRedactable("its structure is damaged") from None
+    _refuse_signed(pdf)
+    room.spend_pages(len(pdf.pages))
+    return _flattened(raw, pdf), [_view(page) for page in pdf.pages]
 
 
 class _View(NamedTuple):
@@ -81,21 +86,19 @@ class _Work:
         self._how: dict[int, str] = {}
         self._wishes: dict[int, list[Wish]] = {}
 
-    def run(self, out: BinaryIO) -> None:
+    def run(self, views: list[_View], out: BinaryIO) -> None:
         """Make the copy and write it."""
-        _refuse_signed(self._pdf)
-        _flatten(self._pdf)
         pages = list(self._pdf.pages)
-        self._room.spend_pages(len(pages))
+        if len(pages) != len(views):
+            raise NotRedactable("its notes or fields are damaged")
         self._gather(len(pages))
-        views = [_view(page) for page in pages]
         made = [self._page(page, number, views[number - 1]) for number, page in enumerate(pages, 1)]
         pixels = None
         if self._every or None in made:
             pixels = Renderer(_saved(self._pdf), self._room)
         copy = self._assemble(pages, made, views)
         if pixels is not None:
-            copy = self._as_pictures(copy, made, pixels)
+            copy = self._as_pictures(copy, made, views, pixels)
         with copy:
             copy.save(
                 out, compress_streams=True, object_stream_mode=pikepdf.ObjectStreamMode.generate, deterministic_id=True
@@ -223,7 +226,7 @@ class _Work:
         except NeedsRaster as err:
             raise NotRedactable(err.detail) from None
 
-    def _as_pictures(self, copy: Any, made: list[Page | None], before: Renderer) -> Any:
+    def _as_pictures(self, copy: Any, made: list[Page | None], views: list[_View], before: Renderer) -> Any:
         """Return the copy with pages as pictures: all of them, or those that have no other form.
 
         A line that was laid anew is drawn as it lies now; all else is drawn as it was and painted over.
@@ -244,7 +247,7 @@ class _Work:
             except NeedsRaster as err:
                 raise NotRedactable(err.detail) from None
             paint(pixels, scale, wishes)
-            picture = pikepdf.Page(page_of(whole, pixels, scale))
+            picture = pikepdf.Page(page_of(whole, pixels, (views[index].frame.width, views[index].frame.height)))
             if self._every:
                 whole.pages.append(picture)
                 self._how[index + 1] = "raster"
@@ -272,17 +275,30 @@ def _is_signed(field: Any, depth: int = 0) -> bool:
     return any(_is_signed(kid, depth + 1) for kid in field.get("/Kids", ()))
 
 
-def _flatten(pdf: Any) -> None:
-    """Make what annotations and fields show a part of their pages: nothing else of them is taken along."""
+def _flattened(raw: bytes, pdf: Any) -> Any:
+    """Return the document with what its annotations and fields show as a part of their pages.
+
+    The reader makes them a part in the same way, so what it read there stands where it was read.
+    """
     if not any("/Annots" in page.obj for page in pdf.pages):
-        return
+        return pdf
+    out = io.BytesIO()
     try:
-        pdf.flatten_annotations("all")
-        for holder, key in ((pdf.Root, "/AcroForm"), *((page.obj, "/Annots") for page in pdf.pages)):
-            if key in holder:
-                del holder[key]
-    except (pikepdf.PdfError, ValueError, RuntimeError, TypeError):
+        with pypdfium2.PdfDocument(raw) as document:
+            for number in range(len(document)):
+                page = document[number]
+                pypdfium2.raw.FPDFPage_Flatten(page.raw, pypdfium2.raw.FLAT_NORMALDISPLAY)
+                page.close()
+            document.save(out)
+        flat = unlock(out.getvalue())
+    except (pypdfium2.PdfiumError, pikepdf.PdfError):
         raise NotRedactable("its notes or fields are damaged") from None
+    for page in flat.pages:
+        if "/Annots" in page.obj:
+            del page.obj["/Annots"]
+    if "/AcroForm" in flat.Root:
+        del flat.Root["/AcroForm"]
+    return flat
 
 
 def _saved(pdf: Any) -> bytes:

@@ -84,8 +84,9 @@ class Fonts:
             if group is not None and self._is_new(group):
                 self._scan(group, group.get("/Resources", resources), None, depth + 1)
         for face in _values(resources, "/Font"):
+            known = key_of(face) in self._codes
             self._note(face)
-            for drawing in _values(face, "/CharProcs"):
+            for drawing in () if known else _values(face, "/CharProcs"):
                 if self._is_new(drawing):
                     self._scan(drawing, face.get("/Resources", resources), None, depth + 1)
 

@@ -121,8 +121,8 @@ def _wall(ink: Any, end: int, high: int) -> int:
     return len(ink) - high
 
 
-def page_of(pdf: Any, pixels: Pixels, scale: float) -> Any:
-    """Return a page of `pdf` that shows nothing but these pixels."""
+def page_of(pdf: Any, pixels: Pixels, size: tuple[float, float]) -> Any:
+    """Return a page of `pdf` of this size, in points, that shows nothing but these pixels."""
     image = Image.fromarray(pixels)
     flat = pixels.reshape(-1, 3)
     if not (flat[:, 0] != flat[:, 1]).any() and not (flat[:, 1] != flat[:, 2]).any():
@@ -134,7 +134,7 @@ def page_of(pdf: Any, pixels: Pixels, scale: float) -> Any:
     picture["/Width"], picture["/Height"] = image.width, image.height
     picture["/ColorSpace"] = pikepdf.Name.DeviceGray if image.mode == "L" else pikepdf.Name.DeviceRGB
     picture["/BitsPerComponent"], picture["/Filter"] = 8, pikepdf.Name.DCTDecode
-    wide, high = round(image.width / scale, 2), round(image.height / scale, 2)
+    wide, high = (round(side, 4) for side in size)
     return pdf.make_indirect(
         pikepdf.Dictionary(
             Type=pikepdf.Name.Page,
