@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import cv2
@@ -20,6 +21,7 @@ from dlp.formats.room import Full, Reading, Room
 from dlp.model import Check, Cut, Document, GapKind
 from dlp.sniff import magic
 
+Area = tuple[int, int, int, int]
 _LOSSLESS = ("image/png", "image/bmp")
 _STRAY = 2.0  # grey levels: how far pixels outside of the boxes may differ on average where packing loses something
 _UNEVEN = 40  # grey levels in a box: what packing leaves of the edges around it
@@ -48,7 +50,7 @@ def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> D
         reading.checks.append(Check(name="reopened:opencv", state="unavailable"))
         return reading.document(media)
     reading.checks.append(Check(name="reopened:opencv", state="ok"))
-    areas = _areas(frames, cuts, moving=len(frames) > 1 and media != "image/tiff")
+    areas = _areas(frames, old, cuts, moving=len(frames) > 1 and media != "image/tiff")
     reading.checks += (_boxes(frames, areas, media), _fidelity(frames, old, areas, media))
     for page, frame in enumerate(frames, 1):
         image.show(reading, Image.fromarray(frame), page)
@@ -88,18 +90,19 @@ def _grey(frame: Any) -> Any:
     return cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) if frame.shape[2] == 3 else np.ascontiguousarray(frame[:, :, 0])
 
 
-def _areas(frames: list[Any], cuts: Sequence[Cut], *, moving: bool) -> list[list[tuple[int, int, int, int]]]:
-    """Return the pixels under the boxes of each frame."""
-    areas: list[list[tuple[int, int, int, int]]] = [[] for _ in frames]
+def _areas(frames: list[Any], old: list[Any], cuts: Sequence[Cut], *, moving: bool) -> list[list[Area]]:
+    """Return the pixels under the boxes of each frame; a frame that was like an earlier one has the boxes of that."""
+    first: dict[bytes, int] = {}
+    like = [first.setdefault(blake2b(frame.tobytes()).digest(), number) for number, frame in enumerate(old)]
+    areas: list[list[Area]] = [[] for _ in frames]
     for box in (box for cut in cuts if not cut.part for box in cut.boxes):
-        for number in range(len(frames)) if moving else (box.page - 1,):
-            if number < len(frames):
-                height, width = frames[number].shape
-                areas[number].append(pixels.pixels_of(box, width, height))
+        for number, frame in enumerate(frames):
+            if moving or (number < len(like) and like[number] == box.page - 1):
+                areas[number].append(pixels.pixels_of(box, frame.shape[1], frame.shape[0]))
     return areas
 
 
-def _boxes(frames: list[Any], areas: list[list[tuple[int, int, int, int]]], media: str) -> Check:
+def _boxes(frames: list[Any], areas: list[list[Area]], media: str) -> Check:
     """Hold that what lies under each box is of one colour."""
     for frame, boxes in zip(frames, areas, strict=True):
         for left, top, right, bottom in boxes:
@@ -114,7 +117,7 @@ def _boxes(frames: list[Any], areas: list[list[tuple[int, int, int, int]]], medi
     return Check(name="boxes", state="ok")
 
 
-def _fidelity(frames: list[Any], old: list[Any], areas: list[list[tuple[int, int, int, int]]], media: str) -> Check:
+def _fidelity(frames: list[Any], old: list[Any], areas: list[list[Area]], media: str) -> Check:
     """Hold that outside of the boxes every frame is as it was."""
     if [frame.shape for frame in frames] != [frame.shape for frame in old]:
         # Alike frames of an animation become one, and a turned picture lies upright now.
