@@ -44,7 +44,7 @@ def read(raw: bytes, **limits: Any) -> Document:
 
 def lines(document: Document, *zones: Zone) -> list[str]:
     """The texts of all segments, or of those in some zones."""
-    return [s.text for s in document.segments if not zones or s.zone in zones]
+    return [s.text for s in document.segments if s.text and (not zones or s.zone in zones)]
 
 
 def kinds(document: Document) -> set[GapKind]:

@@ -99,6 +99,11 @@ def find(untrusted: Document, *, every: bool = False) -> tuple[Finding, ...]:
     return tuple(_finding(*key, seen) for key, seen in sorted(marks.items(), key=lambda one: order.index(one[0][0])))
 
 
+def kind_of(found: Finding) -> str:
+    """Return the name of the kind of a leak."""
+    return found.rule.rpartition(".")[2]
+
+
 def _kind(segment: Segment, media: str) -> str:
     if segment.anchor.startswith(_ANCHOR):
         kind = segment.anchor.removeprefix(_ANCHOR)

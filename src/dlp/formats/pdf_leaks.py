@@ -15,7 +15,7 @@ import numpy as np
 
 from dlp.formats.pdf_lines import Floats, Glyphs, Ints, is_wide
 from dlp.formats.pdf_pages import IMAGE, TINY, Frame, Seen
-from dlp.formats.pdf_scene import Cover, Drawing, Flags, Scene, lifted, luminance, silenced
+from dlp.formats.pdf_scene import Cover, Drawing, Flags, Scene, lifted, luminance, sides_of, silenced
 
 WHITE = "#ffffff"
 LIGHT = 0xF0  # of 255, every channel: such text is looked at on paper
@@ -155,7 +155,9 @@ def _judge(glyphs: Glyphs, scene: Scene, suspects: _Suspects, *, scan: bool) -> 
     painted = ~suspects.unpainted[at]
     boxed = hidden & (above >= 0) & ~pictured & (painted | flat)
     layer = hidden & ~boxed & (pictured | ~painted)  # the text layer of a scan, or something that pretends to be one
-    yield from _told("covered", glyphs, at[boxed & ~_twins(glyphs, at, hidden)])
+    if boxed.any():
+        lost = flat | ~(_twins(glyphs, at, hidden) | _rewritten(glyphs, at, scene))
+        yield from _told("covered", glyphs, at[boxed & lost])
     if scan:
         yield from _told("covered", glyphs, at[layer & _erased(layer, flat)], ERASED_LETTERS)
     else:
@@ -175,8 +177,17 @@ def _twins(glyphs: Glyphs, at: Ints, hidden: Flags) -> Flags:
     gone = set(at[hidden].tolist())
     half = np.maximum((glyphs.boxes[:, 2:] - glyphs.boxes[:, :2]).max(axis=1), 1.0) / 2
     cells = np.round((glyphs.boxes[:, :2] + glyphs.boxes[:, 2:]) / 2 / half[:, None] / 2).astype(np.int64).tolist()
-    seen = {(glyphs.text[i], *cells[i]) for i in range(len(glyphs.text)) if i not in gone} if gone else set()
+    seen = {(glyphs.text[i], *cells[i]) for i in range(len(glyphs.text)) if i not in gone}
     return np.array([(glyphs.text[i], *cells[i]) in seen for i in at.tolist()], dtype=np.bool_)
+
+
+def _rewritten(glyphs: Glyphs, at: Ints, scene: Scene) -> Flags:
+    """Tell which characters belong to a text that is painted once more over its cover; pdfium reads only the first."""
+    read = set(glyphs.objects)
+    again = {sides_of(thing): order for thing, order in scene.texts.items() if thing not in read}
+    owners = [glyphs.objects[i] or 0 for i in at.tolist()]
+    twice = {thing for thing in set(owners) if again and again.get(sides_of(thing), 0) > scene.texts.get(thing, 0)}
+    return np.array([thing in twice for thing in owners], dtype=np.bool_)
 
 
 def _told(kind: str, glyphs: Glyphs, at: Ints, least: int = LEAST_LETTERS) -> Iterator[Leak]:

@@ -242,6 +242,15 @@ def lifted(covers: Iterable[Cover]) -> Iterator[None]:
             _set_active(thing, 1)
 
 
+def sides_of(thing: int) -> tuple[int, ...]:
+    """Return the bounds of an object, rounded to points; nothing where it has none."""
+    four = (ctypes.c_float * 4)()
+    base = ctypes.addressof(four)
+    if not thing or not _bounds(thing, base, base + 4, base + 8, base + 12) or not all(map(math.isfinite, four)):
+        return ()
+    return tuple(map(round, four))
+
+
 def luminance(colour: int) -> float:
     """Return how light a colour is, 0..255."""
     return 0.299 * (colour >> 16) + 0.587 * (colour >> 8 & 255) + 0.114 * (colour & 255)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import string
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -34,6 +35,7 @@ _WORDS = re.compile(r"[0-9A-Za-z]+|[\u3400-\u9fff]")
 _SIGN = re.compile(r"█{2,}|\bREDACTED\b|已脱敏|已涂黑")
 _SIGNS = frozenset(["covered", "picture", "measurable", "unapplied"])
 _SUBSET = re.compile(r"/[A-Z]{6}\+")
+_ALPHABET = frozenset(string.ascii_letters + string.digits)
 _HEX = re.compile(rb"<([0-9A-Fa-f\s]*)>")
 _BROKEN = (
     pikepdf.PdfError,
@@ -252,8 +254,10 @@ def _remnants(structure: Any, shown: set[str]) -> Iterator[Leak]:
         tables = thing.get("/ToUnicode")
         if not isinstance(tables, pikepdf.Stream) or not _SUBSET.match(str(thing.get("/BaseFont", ""))):
             continue
-        left = {char for char in _listed(bytes(tables.read_bytes())) if char.isalnum()} - shown
-        if left:
+        listed = {char for char in _listed(bytes(tables.read_bytes())) if char.isalnum()}
+        if listed >= _ALPHABET:
+            listed -= _ALPHABET  # some programs list it whole, used or not
+        if listed - shown:
             yield Leak("remnants")
 
 
