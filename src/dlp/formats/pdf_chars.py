@@ -17,11 +17,12 @@ import numpy as np
 import pypdfium2.raw as pdfium
 
 from dlp.formats.pdf_frame import MAX_COORDINATE, Frame
-from dlp.formats.pdf_lines import Floats, Glyphs, Ints, Style, trust
+from dlp.formats.pdf_glyphs import Flags, Floats, Glyphs, Ints, Style, are_wide, trust
 
 TINY = 1.5  # points: text smaller than this is not meant for people
 STROKE = 1  # text render mode: outline only
 INVISIBLE = (3, 7)  # text render modes that paint nothing
+HIGHER = 0.12  # em: so much further up does a Chinese character reach than the Latin font that pdfium brings
 HYPHEN, BLANK, UNKNOWN = 0x2D, 0x20, 0xFFFD
 _END_HYPHEN = 2  # what pdfium writes for a hyphen at the end of a line
 
@@ -63,8 +64,11 @@ class Characters(NamedTuple):
     """Some letters do not come with the file."""
 
 
-def characters(address: int, frame: Frame, thin: dict[int, int]) -> Characters:
-    """Read every drawn character of a text page; those that pdfium made up (blanks, line ends) are left out."""
+def characters(address: int, frame: Frame, thin: dict[int, int], *, dressed: bool) -> Characters:
+    """Read every drawn character of a text page; those that pdfium made up (blanks, line ends) are left out.
+
+    `dressed` tells that its document has all its fonts: pdfium then knows how far the ink of each character reaches.
+    """
     page = ctypes.c_void_p(address)
     count = max(0, _count(page))
     owners = np.fromiter(map(_object, repeat(page), range(count)), dtype=np.int64, count=count)
@@ -75,14 +79,17 @@ def characters(address: int, frame: Frame, thin: dict[int, int]) -> Characters:
     if second.size:
         at, codes, boxes = np.delete(at, second), np.delete(codes, second), np.delete(boxes, second, axis=0)
     owners = owners[at]
-    text = list(_signs(page, codes, at).astype("<u4").tobytes().decode("utf-32-le"))
+    codes = _signs(page, codes, at)
+    text = list(codes.astype("<u4").tobytes().decode("utf-32-le"))
     _mend(page, at, boxes)
     styles = _Styles(page, frame, thin)
     glyphs = Glyphs(text, frame.boxes(boxes), styles.of(owners, at), styles.kinds)
     glyphs.objects = owners.tolist()
+    if styles.foreign and not dressed:
+        _raise(glyphs, are_wide(codes) & np.isin(glyphs.styles, list(styles.foreign)))
     _hide_outside(glyphs, frame)
     lost = np.fromiter(map(_unmapped, repeat(page), at.tolist()), dtype=np.int64, count=at.size) == 1
-    return Characters(glyphs, *trust(text, lost), frozenset(styles.embedded), styles.borrowed)
+    return Characters(glyphs, *trust(text, lost), frozenset(styles.embedded), bool(styles.foreign))
 
 
 def _codes(page: Any, count: int) -> Ints:
@@ -158,6 +165,15 @@ def _mend(page: Any, places: Ints, raw: Floats) -> None:
             raw[i] = (min(raw[i, 0], left), min(raw[i, 1], bottom), max(raw[i, 2], right), max(raw[i, 3], top))
 
 
+def _raise(glyphs: Glyphs, which: Flags) -> None:
+    """Give characters of a Chinese font that is not here the height of one: what stands in for it is a Latin font."""
+    angles = np.array([kind.angle for kind in glyphs.kinds])[glyphs.styles]
+    more = HIGHER * np.array([kind.size for kind in glyphs.kinds])[glyphs.styles]
+    for side, sign, straight in ((1, -1, 0), (2, 1, 90), (3, 1, 180), (0, -1, 270)):
+        on = which & ((angles == straight) | (angles % 90 != 0))
+        glyphs.boxes[on, side] += sign * more[on]
+
+
 def _hide_outside(glyphs: Glyphs, frame: Frame) -> None:
     """Mark what lies outside the visible part of the page as hidden."""
     if not glyphs.text:
@@ -176,7 +192,8 @@ class _Styles:
     def __init__(self, page: Any, frame: Frame, thin: dict[int, int]) -> None:
         self.kinds: list[Style] = []
         self.embedded: set[str] = set()
-        self.borrowed = False
+        self.foreign: set[int] = set()
+        """Numbers of styles whose font does not come with the file."""
         self._thin = thin
         self._page = page
         self._frame = frame
@@ -184,6 +201,7 @@ class _Styles:
         self._alike: dict[tuple[Any, ...], int] = {}
         self._equal: dict[Style, int] = {}
         self._faces: dict[int, str] = {}
+        self._own: set[int] = set()
         self._six = (ctypes.c_float * 6)()
         self._four = (ctypes.c_uint * 4)()
         self._turn = ctypes.byref(self._six)
@@ -203,9 +221,11 @@ class _Styles:
             raw = self._ask(thing, place)
             if raw not in self._alike:
                 style = self._style(*raw)
-                self._alike[raw] = self._equal.setdefault(style, len(self.kinds))
-                if self._alike[raw] == len(self.kinds):
+                number = self._alike[raw] = self._equal.setdefault(style, len(self.kinds))
+                if number == len(self.kinds):
                     self.kinds.append(style)
+                if raw[0] not in self._own:
+                    self.foreign.add(number)
             self._numbers[thing] = self._alike[raw]
         return self._numbers[thing]
 
@@ -234,7 +254,6 @@ class _Styles:
 
     def _name(self, address: int) -> str:
         if not address:
-            self.borrowed = True
             return ""
         if address not in self._faces:
             font = ctypes.c_void_p(address)
@@ -244,6 +263,5 @@ class _Styles:
             self._faces[address] = "".join(c for c in raw.decode("utf-8", "replace") if c.isprintable())
             if _embedded(font) == 1:
                 self.embedded.add(self._faces[address])
-            else:
-                self.borrowed = True
+                self._own.add(address)
         return self._faces[address]

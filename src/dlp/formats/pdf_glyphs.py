@@ -45,6 +45,14 @@ def is_wide(char: str) -> bool:
     return 0x2E80 <= code <= 0xA4CF or 0xAC00 <= code <= 0xD7A3 or 0xF900 <= code <= 0xFAFF or code >= 0xFF00
 
 
+def are_wide(codes: Ints) -> Flags:
+    """Tell which codes are those of characters that `is_wide` tells."""
+    flags: Flags = (codes >= 0x2E80) & (codes <= 0xA4CF)
+    for low, high in ((0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFF00, 0x10FFFF)):
+        flags |= (codes >= low) & (codes <= high)
+    return flags
+
+
 def codes_of(text: list[str]) -> Ints:
     """Return the code point of the first character of each text."""
     joined = "".join(text)

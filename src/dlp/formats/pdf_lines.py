@@ -233,19 +233,21 @@ def _middles(values: Floats, starts: Ints) -> list[float]:
     """Return the upper median of each stretch; mostly all its values are the same."""
     low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
     found: list[float] = low.tolist()
-    ends = np.append(starts[1:], len(values))
     for i in np.flatnonzero(low < high).tolist():
-        found[i] = _middle(values[starts[i] : ends[i]])
+        found[i] = _middle(values[starts[i] : starts[i + 1] if i + 1 < len(starts) else len(values)])
     return found
 
 
 def _reach(a1: Floats, starts: Ints) -> Floats:
     """Return how far each stretch reaches up to each of its characters."""
     reach = a1.copy()
-    back = np.setdiff1d(np.flatnonzero(a1[1:] < a1[:-1]) + 1, starts, assume_unique=True)
-    ends = np.append(starts[1:], len(a1))
-    for i in np.unique(np.searchsorted(starts, back, side="right") - 1).tolist():
-        reach[starts[i] : ends[i]] = np.maximum.accumulate(a1[starts[i] : ends[i]])
+    back = a1[1:] < a1[:-1]
+    back[starts[1:] - 1] = False
+    if back.any():
+        numbers = np.searchsorted(starts, np.flatnonzero(back), side="right") - 1
+        ends = np.append(starts[1:], len(a1))
+        for i in np.unique(numbers).tolist():
+            reach[starts[i] : ends[i]] = np.maximum.accumulate(a1[starts[i] : ends[i]])
     return reach
 
 
@@ -301,8 +303,9 @@ def _layers(group: _Group) -> list[tuple[int, Ints]]:
     clash = _clashes(group, ink)
     clashing = set(row_of[ink[clash[row_of[ink[clash]] == row_of[ink[clash - 1]]]]].tolist())
     layers: list[tuple[int, Ints]] = []
-    ends = np.cumsum(np.bincount(row_of, minlength=len(rows)))
-    for number, at in enumerate(np.split(order, ends[:-1])):
+    end = 0
+    for number, length in enumerate(np.bincount(row_of, minlength=len(rows)).tolist()):
+        at, end = order[end : end + length], end + length
         if number in clashing:
             runs = [np.arange(begins[i], begins[i] + sizes[i]) for i in rows[number]]
             layers.extend((number, layer) for layer in _peeled(group, at, runs))
@@ -367,16 +370,18 @@ def _cuts(group: _Group, layers: Sequence[tuple[int, Ints]], at: Ints, firsts: I
     reach = _reach(group.a1[at], firsts)
     gaps = group.a0[at][1:] - reach[:-1]
     em = (group.em[at][1:] + group.em[at][:-1]) / 2
-    spots = np.setdiff1d(np.flatnonzero(gaps > CELL_GAP * em) + 1, firsts, assume_unique=True)
+    wide = gaps > CELL_GAP * em
+    wide[firsts[1:] - 1] = False
+    spots = np.flatnonzero(wide) + 1
     sure = gaps[spots - 1] > WIDE_GAP * em[spots - 1]
     if sure.all() or len(spots) > MANY:
         return spots
-    begins, ends, wide = reach[spots - 1], group.a0[at[spots]], em[spots - 1]
+    begins, ends, least = reach[spots - 1], group.a0[at[spots]], 0.8 * em[spots - 1]
     numbers = np.searchsorted(firsts, spots, side="right") - 1
     rows = np.array([row for row, _ in layers])[numbers]
     for i in np.flatnonzero(~sure).tolist():
         common = np.minimum(ends, ends[i]) - np.maximum(begins, begins[i])
-        shared = set(rows[(common > 0.8 * wide[i]) & (rows != rows[i])].tolist())
+        shared = set(rows[(common > least[i]) & (rows != rows[i])].tolist())
         layer = int(numbers[i])
         place = int(spots[i] - firsts[layer])
         sure[i] = len(shared) >= 2 and not _is_spread_word(group, layers[layer][1], place)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ import pdfplumber
 import pypdfium2.raw as pdfium
 
 from dlp.formats.pdf_chars import INVISIBLE, STROKE, TINY, characters
+from dlp.formats.pdf_faces import withheld
 from dlp.formats.pdf_frame import LETTER, MAX_COORDINATE, Frame
 from dlp.formats.pdf_lines import Glyphs, Style, trust
 
@@ -28,6 +30,7 @@ TEXT, PATH, IMAGE, FORM = 1, 2, 3, 5  # FPDF_PAGEOBJ_*
 MAX_OBJECTS = 200_000  # page objects looked at for images
 NESTING = 6  # forms in forms
 OUTLINES = 60  # segments of paths that are more than a box: text turned into curves has more
+LIGHTEST = 0xE0  # of 255, in one channel at least: text that is lighter may be hidden on white paper
 BOXES = 300  # paths of any kind: a form of boxes and rules has fewer
 
 
@@ -77,6 +80,8 @@ class Seen(NamedTuple):
     """The page has no text, and what it paints is more than empty boxes and rules."""
     embedded: frozenset[str] = frozenset()
     """Faces whose letters come with the file: their maps may say anything."""
+    bare: bool = False
+    """It was read without the fonts that it borrows, and how it looks may matter."""
     spoken: tuple[str, ...] = ()
     """ActualText: what the file says in place of the characters it shows."""
 
@@ -95,12 +100,14 @@ class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a G
 class Reader:
     """An open document. The bytes must stay alive as long as this does; use as a context manager.
 
+    It is opened a second time, with the fonts of this machine, for pages that have to be looked at as well as read.
     `watch` is shown every page while it is open: its number, its address, the bytes of the document, what was read.
     """
 
     def __init__(self, raw: bytes, watch: Watch | None = None) -> None:
         self._raw = raw
         self._watch = watch
+        self._drawn: Any = None
         self._document = pdfium.FPDF_LoadMemDocument64(raw, len(raw), None)
         if not self._document:
             raise Unreadable(locked=pdfium.FPDF_GetLastError() in (PASSWORD, SECURITY))
@@ -110,42 +117,64 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pdfium.FPDF_CloseDocument(self._document)
+        for document in filter(None, (self._document, self._drawn)):
+            pdfium.FPDF_CloseDocument(document)
         self._raw = b""
 
     def read(self, number: int) -> Seen | None:
         """Read page `number` (from 0); None where pdfium cannot load it."""
-        page = pdfium.FPDF_LoadPage(self._document, number)
-        if not page:
-            return None
-        try:
-            if pdfium.FPDFPage_GetAnnotCount(page) > 0:
-                # What stamps, notes and form fields show is drawn by the annotation: make it part of the page.
-                pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
-                pdfium.FPDF_ClosePage(page)
-                page = pdfium.FPDF_LoadPage(self._document, number)
-                if not page:
-                    return None
-            address = ctypes.cast(page, ctypes.c_void_p).value or 0
-            seen = _read(address)
-            if seen is not None and self._watch is not None:
-                self._watch(number, address, self._raw, seen)
-            return seen
-        finally:
-            if page:
-                pdfium.FPDF_ClosePage(page)
+        with withheld(), _page(self._document, number) as page:
+            seen = _read(page, dressed=False) if page else None
+            if seen is None or not seen.bare:
+                return self._told(number, page, seen)
+        with _page(self._dressed(), number) as page:
+            return self._told(number, page, _read(page) if page else None)
+
+    def _told(self, number: int, page: int, seen: Seen | None) -> Seen | None:
+        if seen is not None and self._watch is not None:
+            self._watch(number, page, self._raw, seen)
+        return seen
+
+    def _dressed(self) -> Any:
+        """Return the document with all its fonts."""
+        self._drawn = self._drawn or pdfium.FPDF_LoadMemDocument64(self._raw, len(self._raw), None)
+        return self._drawn
 
     def render(self, number: int, dpi: float, most: int) -> Raster | None:
         """Return page `number` (from 0) as grey pixels at `dpi`, at most `most` pixels a side; None where it fails."""
-        page = pdfium.FPDF_LoadPage(self._document, number)
-        if not page:
-            return None
-        try:
-            frame = _frame(ctypes.cast(page, ctypes.c_void_p).value or 0)
+        with _page(self._dressed(), number) as page:
+            if not page:
+                return None
+            frame = _frame(page)
             scale = min(dpi / 72, most / max(frame.width, frame.height))
-            return _render(page, frame, scale)
-        finally:
+            return _render(ctypes.cast(page, pdfium.FPDF_PAGE), frame, scale)
+
+
+@contextmanager
+def _page(document: Any, number: int) -> Iterator[int]:
+    """Open a page and give its address; 0 where pdfium cannot load it."""
+    page = pdfium.FPDF_LoadPage(document, number)
+    try:
+        if page and pdfium.FPDFPage_GetAnnotCount(page) > 0:
+            # What stamps, notes and form fields show is drawn by the annotation: make it part of the page.
+            flatten(page)
             pdfium.FPDF_ClosePage(page)
+            page = pdfium.FPDF_LoadPage(document, number)
+        yield ctypes.cast(page, ctypes.c_void_p).value or 0
+    finally:
+        if page:
+            pdfium.FPDF_ClosePage(page)
+
+
+def flatten(page: Any) -> None:
+    """Make what the annotations of a page show a part of it, once it is loaded again.
+
+    pdfium takes US Letter for the size of a page that inherits its own, so the boxes are set as they were.
+    """
+    sides = _frame(ctypes.cast(page, ctypes.c_void_p).value or 0).sides
+    pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+    pdfium.FPDFPage_SetMediaBox(page, *sides)
+    pdfium.FPDFPage_SetCropBox(page, *sides)
 
 
 class Raster(NamedTuple):
@@ -174,7 +203,8 @@ def _render(page: Any, frame: Frame, scale: float) -> Raster | None:
     return Raster(wide, high, raw, scale)
 
 
-def _read(page: int) -> Seen | None:
+def _read(page: int, *, dressed: bool = True) -> Seen | None:
+    """Read an open page; `dressed` tells that its document has all its fonts."""
     frame = _frame(page)
     survey = _Survey(frame)
     survey.walk(page)
@@ -183,9 +213,11 @@ def _read(page: int) -> Seen | None:
         return None
     try:
         address = ctypes.cast(handle, ctypes.c_void_p).value or 0
-        read = characters(address, frame, survey.thin)
+        read = characters(address, frame, survey.thin, dressed=dressed)
     finally:
         pdfium.FPDFText_ClosePage(handle)
+    plain = survey.texts == survey.objects and not any(_may_be_unseen(kind) for kind in read.glyphs.kinds)
+    bare = not dressed and (survey.texts > 0 if not read.letters else read.borrowed and not plain)
     return Seen(
         glyphs=read.glyphs,
         frame=frame,
@@ -195,7 +227,8 @@ def _read(page: int) -> Seen | None:
         images=survey.images,
         pixels=survey.pixels,
         covered=survey.covered / max(frame.width * frame.height, 1.0),
-        painted=not read.letters and survey.is_rich() and _shows(page, frame),
+        painted=not read.letters and survey.is_rich() and not bare and _shows(page, frame),
+        bare=bare,
         embedded=read.embedded,
         spoken=tuple(survey.spoken),
     )
@@ -208,6 +241,10 @@ def _frame(page: int) -> Frame:
     left, top, right, bottom = sides
     turn = pdfium.FPDFPage_GetRotation(ctypes.cast(page, pdfium.FPDF_PAGE)) % 4
     return Frame((left, bottom, right, top), turn * 90)
+
+
+def _may_be_unseen(kind: Style) -> bool:
+    return kind.hidden or len(kind.colour) != len("#rrggbb") or min(bytes.fromhex(kind.colour[1:])) >= LIGHTEST
 
 
 def _shows(page: int, frame: Frame) -> bool:
@@ -223,7 +260,7 @@ class _Survey:
     """What lies on a page besides text: images, outlines, and marks that speak in place of the text."""
 
     def __init__(self, frame: Frame) -> None:
-        self.objects = self.images = self.pixels = self.shapes = self.paths = self.other = 0
+        self.objects = self.texts = self.images = self.pixels = self.shapes = self.paths = self.other = 0
         self.covered = 0.0
         self.spoken: list[str] = []
         self.thin: dict[int, int] = {}
@@ -250,6 +287,7 @@ class _Survey:
         kind = _type(thing)
         if kind == TEXT:
             self.other += 1
+            self.texts += 1
             if _marks(thing) > 0:
                 self._listen(thing)
             self._widen(thing)
