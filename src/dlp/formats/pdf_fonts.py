@@ -29,6 +29,8 @@ class Font(Protocol):
     """How the codes of one font are read and measured; lengths in text space for size 1."""
 
     vertical: bool
+    em: float
+    """Height of a letter's square: 1, but for fonts of drawings, which have units of their own."""
     ascent: float
     descent: float
 
@@ -59,15 +61,16 @@ class _Simple:
     """One byte a code."""
 
     vertical = False
+    em = 1.0
 
     def __init__(self, font: Any, kind: str) -> None:
         self._unit = 1 / _THOUSAND
         descriptor = font.get("/FontDescriptor")
-        if kind == "/Type3":
-            self._unit = abs(turn_of(font["/FontMatrix"])[0])
         self.ascent, self.descent = _reach(descriptor)
         self._missing = float(descriptor.get("/MissingWidth", 0)) if descriptor is not None else 0.0
         self._widths: dict[bytes, float] = {}
+        if kind == "/Type3":
+            self._measure_drawings(font)
         widths = font.get("/Widths")
         if widths is not None:
             first = int(font.get("/FirstChar", 0))
@@ -76,6 +79,17 @@ class _Simple:
                     self._widths[bytes([first + place])] = float(one)
         else:
             self._take_standard(font)
+
+    def _measure_drawings(self, font: Any) -> None:
+        """Take the units of a font of drawings from its box, or from its widths where it has none."""
+        matrix = turn_of(font["/FontMatrix"])
+        self._unit = abs(matrix[0])
+        low, high = sorted(float(font["/FontBBox"][number]) * matrix[3] for number in (1, 3))
+        widest = max((abs(float(one)) for one in font.get("/Widths", ())), default=0.0) * self._unit
+        if high - low < widest / 4:
+            low, high = _DESCENT * widest, _ASCENT * widest
+        self.em = (high - low) or 1.0
+        self.ascent, self.descent = high, min(low, 0.0)
 
     def _take_standard(self, font: Any) -> None:
         """Take the widths of one of the fonts that every reader has (ISO 32000-1, 9.6.2.2)."""
@@ -116,6 +130,8 @@ def _changes(differences: Any) -> Any:
 
 class Composite:
     """Codes of one to four bytes that stand for numbers of glyphs (CID)."""
+
+    em = 1.0
 
     def __init__(self, font: Any) -> None:
         below = font["/DescendantFonts"][0]

@@ -24,6 +24,7 @@ _CHARSTRING_KEY, _EEXEC_KEY = 4330, 55665
 _ENTRY = re.compile(rb"/(\S+)\s+(\d+)\s+(?:RD|-\|)\s")
 _BUILT_IN = re.compile(rb"dup\s+(\d+)\s*/(\S+)\s+put")
 _EMPTY = b"\x8b\x8b\x0d\x0e"  # 0 0 hsbw endchar
+_USUAL_SCALE = [0.001, 0, 0, 0.001, 0, 0]
 _SEAC = b"\x0c\x06"
 
 
@@ -153,6 +154,7 @@ def _outlines(fonts: Any, kept: Kept) -> None:
     top = fonts[fonts.fontNames[0]]
     strings = top.CharStrings
     order = fonts[fonts.fontNames[0]].charset
+    _join_scales(top)
     if kept.cids:
         by_cid = hasattr(top, "ROS")
         keep = {n for i, n in enumerate(order) if (int(n[3:]) if by_cid and n[3:].isdigit() else i) in kept.cids}
@@ -164,6 +166,16 @@ def _outlines(fonts: Any, kept: Kept) -> None:
         if name not in keep and name != ".notdef":
             old = strings[name]
             strings[name] = T2CharString(program=["endchar"], private=old.private, globalSubrs=old.globalSubrs)
+
+
+def _join_scales(top: Any) -> None:
+    """Put the scale of a CID program into its parts: the library does not write the usual one, and readers differ."""
+    if top.rawDict.get("FontMatrix") != _USUAL_SCALE:
+        return
+    for part in getattr(top, "FDArray", ()):
+        own = part.rawDict.get("FontMatrix")
+        if own is not None:
+            part.FontMatrix = [value / 1_000 for value in own[:4]] + own[4:]
 
 
 def _standard() -> list[str]:

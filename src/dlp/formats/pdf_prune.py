@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pikepdf
 from pdfminer.encodingdb import EncodingDB
@@ -107,48 +107,64 @@ class Fonts:
 
     def prune(self) -> None:
         """Take out of each font what no page shows. Raises `NeedsRaster` for a font that cannot be pruned."""
-        programs: dict[Any, tuple[Any, str, pdf_programs.Kept]] = {}
+        programs: dict[object, _Program] = {}
+        below: dict[object, tuple[Any, set[int]]] = {}
         try:
             for key, face in self._faces.items():
                 self._shared.tick()
-                self._prune(face, self._codes[key], programs)
-            for about, name, kept in programs.values():
+                codes = self._codes[key]
+                if isinstance(face.get("/ToUnicode"), pikepdf.Stream):
+                    made = _unicode_map(bytes(face["/ToUnicode"].read_bytes()), codes)
+                    face["/ToUnicode"] = self._pdf.make_stream(made)
+                if str(face.get("/Subtype", "")) == "/Type0":
+                    part = face["/DescendantFonts"][0]
+                    below.setdefault(key_of(part), (part, set()))[1].update(self._cids(face, codes))
+                else:
+                    _add(programs, face, _simple(face, codes))
+            for part, cids in below.values():
+                _add(programs, part, self._composite(part, cids))
+            for program in programs.values():
                 self._shared.tick()
-                pdf_programs.prune(about, name, kept)
+                pdf_programs.prune(program.about, program.key, program.kept)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, pikepdf.PdfError) as err:
             raise NeedsRaster("a font cannot be pruned") from err
 
-    def _prune(self, face: Any, codes: set[bytes], programs: dict[Any, tuple[Any, str, pdf_programs.Kept]]) -> None:
-        if isinstance(face.get("/ToUnicode"), pikepdf.Stream):
-            face["/ToUnicode"] = self._pdf.make_stream(_unicode_map(bytes(face["/ToUnicode"].read_bytes()), codes))
-        if str(face.get("/Subtype", "")) == "/Type0":
-            below, kept = face["/DescendantFonts"][0], self._composite(face, codes)
-        else:
-            below, kept = face, _simple(face, codes)
-        about = below.get("/FontDescriptor")
-        for name in ("/FontFile", "/FontFile2", "/FontFile3"):
-            if about is not None and isinstance(about.get(name), pikepdf.Stream):
-                old = programs.get(key_of(about[name]))
-                programs[key_of(about[name])] = (about, name, kept if old is None else old[2].with_(kept))
-
-    def _composite(self, face: Any, codes: set[bytes]) -> pdf_programs.Kept:
+    def _cids(self, face: Any, codes: set[bytes]) -> set[int]:
         font = self._shared.font(face)
-        below = face["/DescendantFonts"][0]
-        cids = {font.cid(code) for code in codes} if isinstance(font, pdf_fonts.Composite) else set[int]()
-        if "/W" in below:
-            below["/W"] = _widths(below["/W"], cids, 1)
-        if "/W2" in below:
-            below["/W2"] = _widths(below["/W2"], cids, 3)
-        places = below.get("/CIDToGIDMap")
+        return {font.cid(code) for code in codes} if isinstance(font, pdf_fonts.Composite) else set()
+
+    def _composite(self, part: Any, cids: set[int]) -> pdf_programs.Kept:
+        """Prune the widths of a font of numbered glyphs, which several fonts may share."""
+        if "/W" in part:
+            part["/W"] = _widths(part["/W"], cids, 1)
+        if "/W2" in part:
+            part["/W2"] = _widths(part["/W2"], cids, 3)
+        places = part.get("/CIDToGIDMap")
         if not isinstance(places, pikepdf.Stream):
             return pdf_programs.Kept(cids=frozenset(cids))
         table = bytes(places.read_bytes())
         pruned = bytearray(len(table))
         for cid in cids:
             pruned[2 * cid : 2 * cid + 2] = table[2 * cid : 2 * cid + 2]
-        below["/CIDToGIDMap"] = self._pdf.make_stream(bytes(pruned[: len(table)]))
+        part["/CIDToGIDMap"] = self._pdf.make_stream(bytes(pruned[: len(table)]))
         glyphs = {int.from_bytes(table[2 * cid : 2 * cid + 2], "big") for cid in cids}
         return pdf_programs.Kept(cids=frozenset(glyphs))
+
+
+class _Program(NamedTuple):
+    """A font program: the descriptor and the key that it lies under, and what is kept of it."""
+
+    about: Any
+    key: str
+    kept: pdf_programs.Kept
+
+
+def _add(programs: dict[object, _Program], font: Any, kept: pdf_programs.Kept) -> None:
+    about = font.get("/FontDescriptor")
+    for key in ("/FontFile", "/FontFile2", "/FontFile3"):
+        if about is not None and isinstance(about.get(key), pikepdf.Stream):
+            old = programs.get(key_of(about[key]))
+            programs[key_of(about[key])] = _Program(about, key, kept if old is None else old.kept.with_(kept))
 
 
 def _values(holder: Any, key: str) -> Iterable[Any]:
@@ -168,17 +184,18 @@ def _simple(face: Any, codes: set[bytes]) -> pdf_programs.Kept:
     names: dict[int, str] = {}
     if isinstance(encoding, pikepdf.Dictionary):
         base = str(encoding["/BaseEncoding"])[1:] if "/BaseEncoding" in encoding else None
-        names = _differences(encoding.get("/Differences", ()))
-        kept = {code: name for code, name in names.items() if code in used}
-        encoding["/Differences"] = pikepdf.Array(
-            [item for code, name in sorted(kept.items()) for item in (code, pikepdf.Name("/" + name))]
-        )
-        names = kept
+        names = {code: name for code, name in _differences(encoding.get("/Differences", ())).items() if code in used}
+        items = [item for code, name in sorted(names.items()) for item in (code, pikepdf.Name("/" + name))]
+        own = pikepdf.Dictionary(Type=pikepdf.Name.Encoding, Differences=items)
+        if base:
+            own["/BaseEncoding"] = encoding["/BaseEncoding"]
+        face["/Encoding"] = own
     drawings = face.get("/CharProcs")
     if isinstance(drawings, pikepdf.Dictionary):
-        for name in list(drawings.keys()):
-            if name[1:] not in names.values():
-                del drawings[name]
+        kept = pikepdf.Dictionary()
+        for name in {"/" + name for name in names.values()} & set(drawings.keys()):
+            kept[name] = drawings[name]
+        face["/CharProcs"] = kept
     standard = EncodingDB.encodings.get(base or "", {})
     letters = {code: str(standard[code]) for code in used if code in standard}
     return pdf_programs.Kept(

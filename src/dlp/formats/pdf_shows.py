@@ -62,13 +62,18 @@ class Show:
         """Tell whether the pen moves down."""
         return self.manner.font is not None and self.manner.font.vertical
 
+    @property
+    def em(self) -> float:
+        """Return the height of a letter's square for size 1."""
+        return self.manner.font.em if self.manner.font is not None else 1.0
+
     def core(self, number: int) -> Sides:
         """Return the middle of a glyph in text space: what tells where it stands."""
         size, rise = self.manner.size, self.manner.rise
         if self.vertical:
             half = abs(self._width(number)) / 2
             return (-half, self.ends[number], half, self.starts[number])
-        return (self.starts[number], rise, self.ends[number], rise + 0.5 * size)
+        return (self.starts[number], rise, self.ends[number], rise + 0.5 * size * self.em)
 
     def whole(self, number: int) -> Sides:
         """Return a glyph in text space with all of its height."""

@@ -117,11 +117,14 @@ class _Page:
         self._cover(wish.sides, found)
 
     def _cover(self, sides: Sides, found: list[tuple[Show, list[int]]]) -> None:
-        """Draw the box over the rectangle and the whole of the glyphs that stood in it."""
+        """Draw the box: as wide as what was read, as high as the glyphs that stood there."""
         box = sides
-        for show, numbers in found:
-            for number in (numbers[0], numbers[-1]):
-                box = _join(box, around(show.turn, show.whole(number)))
+        wholes = [around(show.turn, show.whole(number)) for show, numbers in found for number in numbers]
+        if wholes:
+            box = wholes[0]
+            for one in wholes[1:]:
+                box = _join(box, one)
+            box = _widened(box, sides)
         self.places.boxes.append(box)
         self._drop_rules(sides, 0.0)
 
@@ -173,8 +176,8 @@ class _Page:
             show, number = owners[one.owner]
             self.places.moved.setdefault(show, {})[number] = one
         fonts = [show.manner.font for show in members if show in self.places.gone]
-        high = max((font.ascent for font in fonts if font), default=0.88)
-        low = min((font.descent for font in fonts if font), default=-0.12)
+        high = max((font.ascent / font.em for font in fonts if font), default=0.88)
+        low = min((font.descent / font.em for font in fonts if font), default=-0.12)
         for x0, x1 in laid.holes:
             self.places.boxes.append((x0, row.base - high * row.em, x1, row.base - low * row.em))
         for hole in row.holes:
@@ -229,14 +232,14 @@ def _sides(show: Show) -> Sides:
 def _cores(show: Show) -> Floats:
     """Return the middle of each glyph as rows of x0, y0, x1, y1 on the page as shown."""
     starts, ends = np.array(show.starts), np.array(show.ends)
-    least = LEAST * show.manner.size
+    least = LEAST * abs(show.manner.size) * show.em
     if show.vertical:
         half = np.array([abs(show.core(i)[0]) for i in range(len(show.codes))])
         x0, x1, y0, y1 = -half, half, ends, starts
     else:
         x0, x1 = starts, ends
         y0 = np.full(len(starts), show.manner.rise)
-        y1 = y0 + 0.5 * show.manner.size
+        y1 = y0 + 0.5 * show.manner.size * show.em
     narrow = np.abs(x1 - x0) < least
     x0, x1 = np.where(narrow, x0 - least / 2, x0), np.where(narrow, x0 + least / 2, x1)
     a, b, c, d, e, f = show.turn
@@ -254,7 +257,7 @@ def _inside(cores: Floats, sides: Sides) -> list[int]:
 
 
 def _em(show: Show) -> float:
-    return abs(show.turn[3]) * abs(show.manner.size) or 1.0
+    return abs(show.turn[3] * show.manner.size) * show.em or 1.0
 
 
 def _is_level(show: Show) -> bool:
@@ -271,6 +274,13 @@ def _span(show: Show) -> tuple[float, float]:
 
 def _meet(one: Sides, other: Sides) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _widened(box: Sides, read: Sides) -> Sides:
+    """Return a box as long as what was read, along the longer of its sides."""
+    if read[2] - read[0] >= read[3] - read[1]:
+        return (min(box[0], read[0]), box[1], max(box[2], read[2]), box[3])
+    return (box[0], min(box[1], read[1]), box[2], max(box[3], read[3]))
 
 
 def _join(one: Sides, other: Sides) -> Sides:
