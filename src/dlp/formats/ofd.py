@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from dlp.formats import Full, Source
 from dlp.formats.ooxml import Members, Taker, Walk, tree
@@ -21,7 +22,7 @@ from dlp.model import Document, GapKind, evolve
 
 MEDIA = ("application/ofd",)
 
-_POINTS = 72 / 25.4  # OFD measures in millimetres
+POINTS = 72 / 25.4  # OFD measures in millimetres
 _SIZE = (210.0, 297.0)
 _DEEPEST = 16  # blocks in blocks
 _MOST_REPEATS = 10_000  # of one "g" in a list of distances
@@ -33,7 +34,7 @@ _MOST_PICTURES = 16  # in one seal
 
 def extract(source: Source, room: Room) -> Document:
     """Return all text of an OFD document. Lines of pages have places; other segments name their block."""
-    book = _Book(Package(source, room), room)
+    book = Book(Package(source, room), room)
     try:
         book.run_all()
     except Full as full:
@@ -41,7 +42,7 @@ def extract(source: Source, room: Room) -> Document:
     return evolve(book.reading.document(MEDIA[0]), pages=book.pages or None)  # type: ignore[no-any-return]
 
 
-class _Book(Walk):
+class Book(Walk):
     """A walk that reads pages as pages first and leaves only the rest of their parts to the generic reader."""
 
     def __init__(self, package: Members, room: Room) -> None:
@@ -54,7 +55,7 @@ class _Book(Walk):
         """Read pages, then all parts."""
         if any(name.rpartition("/")[2] in ("encryptions.xml", "ofdentries.xml") for name in self.folded):
             self.reading.miss(GapKind.ENCRYPTED, "parts of the document are encrypted")
-        for root in self._roots():
+        for root in self.roots():
             self.guard(root, lambda root=root: self._read_document(root))
         if not self.pages:
             self.reading.miss(GapKind.CORRUPT, "the document names no page that can be read")
@@ -93,106 +94,148 @@ class _Book(Walk):
 
     # --- pages
 
-    def _part(self, name: str) -> Any:
+    def part(self, name: str) -> Any:
         """Return the root of a member, or None when there is none of this name."""
         known = self.folded.get(name.lower())
         return None if known is None else tree(self.package.read(known), self.room)
 
-    def _roots(self) -> list[str]:
+    def roots(self) -> list[str]:
+        """Return the names of the main parts of the documents in this package."""
         try:
-            root = self._part("OFD.xml")
+            root = self.part("OFD.xml")
         except Full:
             return []  # the generic reader says why
-        found = [] if root is None else [_place("", _text(e)) for e in _named(root, "DocRoot")]
+        found = [] if root is None else [place_in("", text_in(e)) for e in named(root, "DocRoot")]
         return list(dict.fromkeys(found))
 
     def _read_document(self, name: str) -> None:
-        root = self._part(name)
+        root = self.part(name)
         if root is None:
             self.reading.miss(GapKind.CORRUPT, "the document is named and not there", part=self.path(name))
             return
         folder = posixpath.dirname(name)
-        templates = {e.get("ID", ""): _place(folder, e.get("BaseLoc", "")) for e in _named(root, "TemplatePage")}
-        box = next((_numbers(_text(e)) for e in _named(root, "PhysicalBox")), [])
-        notes = self._annotations(root, folder)
-        for page in _named(root, "Page"):
+        templates = {e.get("ID", ""): place_in(folder, e.get("BaseLoc", "")) for e in named(root, "TemplatePage")}
+        box = next((numbers(text_in(e)) for e in named(root, "PhysicalBox")), [])
+        notes = self.annotations(root, folder)
+        for page in named(root, "Page"):
             self.room.spend_pages()
             self.pages += 1
-            path = _place(folder, page.get("BaseLoc", ""))
+            path = place_in(folder, page.get("BaseLoc", ""))
             self._read_page(path, templates, notes.get(page.get("ID", ""), []), box)
 
-    def _annotations(self, root: Any, folder: str) -> dict[str, list[str]]:
+    def annotations(self, root: Any, folder: str) -> dict[str, list[str]]:
+        """Return the parts that hold the annotations of each page, by its ID."""
         found: dict[str, list[str]] = {}
-        for entry in _named(root, "Annotations"):
-            path = _place(folder, _text(entry))
-            index = self._part(path)
+        for entry in named(root, "Annotations"):
+            path = place_in(folder, text_in(entry))
+            index = self.part(path)
             if index is None:
                 continue
-            for page in _named(index, "Page"):
-                for place in _named(page, "FileLoc"):
-                    found.setdefault(page.get("PageID", ""), []).append(_place(posixpath.dirname(path), _text(place)))
+            for page in named(index, "Page"):
+                for place in named(page, "FileLoc"):
+                    found.setdefault(page.get("PageID", ""), []).append(
+                        place_in(posixpath.dirname(path), text_in(place))
+                    )
         return found
 
     def _read_page(self, path: str, templates: dict[str, str], notes: list[str], box: list[float]) -> None:
-        root = self._part(path)
+        root = self.part(path)
         if root is None:
             self.reading.miss(GapKind.CORRUPT, "a page is named and not there", part=self.path(path))
             return
-        own = next((_numbers(_text(e)) for e in _named(root, "PhysicalBox")), box)
-        left, top, width, height = own if len(own) == 4 else (0.0, 0.0, *_SIZE)
-        page = Page(self.pages, width * _POINTS, height * _POINTS)
-        turn: Turn = (_POINTS, 0.0, 0.0, _POINTS, -left * _POINTS, -top * _POINTS)
+        turn, width, height = page_turn(root, box)
+        page = Page(self.pages, width, height)
         painted = False
-        below = [templates.get(e.get("TemplateID", ""), "") for e in _named(root, "Template")]
+        below = [templates.get(e.get("TemplateID", ""), "") for e in named(root, "Template")]
         for part in (*below, path, *notes):
-            inner = root if part == path else self._part(part)
+            inner = root if part == path else self.part(part)
             if inner is not None:
-                painted |= self._draw(inner, page, turn, 0)
+                painted |= self._draw(inner, page, turn)
                 self._placed.add(self.folded[part.lower()])
         before = len(self.reading.segments)
         page.read(self.reading, self.path(self.folded[path.lower()]), painted=painted)
         if painted and len(self.reading.segments) == before:
             self.reading.note(self.room.gap(GapKind.NO_OCR, "the page shows something that is not text", self.pages))
 
-    def _draw(self, node: Any, page: Page, turn: Turn, depth: int) -> bool:
+    def _draw(self, node: Any, page: Page, turn: Turn) -> bool:
         """Put the text below `node` on the page; return whether there are filled paths, which can be letters."""
-        if depth > _DEEPEST:
-            raise Full(GapKind.TOO_DEEP, f"blocks are nested more than {_DEEPEST} deep")
         painted = False
-        for child in node:
-            name = _local(child)
-            if name == "TextObject":
-                self._write(child, page, turn)
-            elif name == "PathObject":
-                painted |= child.get("Fill", "false").lower() in ("true", "1")
-            elif name == "Appearance":
-                painted |= self._draw(child, page, times(_shift(child), turn), depth + 1)
-            elif name:
-                painted |= self._draw(child, page, turn, depth + 1)
+        for thing, place in things(node, turn):
+            if local(thing) == "TextObject":
+                self._write(thing, page, place)
+            else:
+                painted |= thing.get("Fill", "false").lower() in ("true", "1")
         return painted
 
     def _write(self, thing: Any, page: Page, turn: Turn) -> None:
-        size = next(iter(_numbers(thing.get("Size", ""))), 0.0)
-        matrix = _numbers(thing.get("CTM", ""))
-        own: Turn = tuple(matrix) if len(matrix) == 6 else STILL  # type: ignore[assignment]
-        turn = times(times(own, _shift(thing)), turn)
-        colour = next((_colour(e.get("Value", "")) for e in thing if _local(e) == "FillColor"), "")
+        size = size_of(thing)
+        turn = times(own_turn(thing), turn)
+        colour = next((_colour(e.get("Value", "")) for e in thing if local(e) == "FillColor"), "")
         unseen = thing.get("Visible", "true").lower() in ("false", "0") or thing.get("Alpha") == "0"
-        x = y = 0.0
-        for code in _named(thing, "TextCode"):
-            text = _text(code, strip="\r\n\t")
-            x = next(iter(_numbers(code.get("X", ""))), x)
-            y = next(iter(_numbers(code.get("Y", ""))), y)
-            across = _distances(code.get("DeltaX", ""), len(text))
-            down = _distances(code.get("DeltaY", ""), len(text))
-            points = []
-            at = (x, y)
-            for number in range(len(text)):
-                points.append(at)
-                step = across[number] if number < len(across) else 0.0 if down else size
-                at = (at[0] + step, at[1] + (down[number] if number < len(down) else 0.0))
-            hidden = unseen or colour == "#ffffff"
-            page.add(text, points, turn, size, face=thing.get("Font", ""), colour=colour, hidden=hidden)
+        hidden = unseen or colour == "#ffffff"
+        for code in codes_of(thing):
+            page.add(code.text, code.points, turn, size, face=thing.get("Font", ""), colour=colour, hidden=hidden)
+
+
+def page_turn(root: Any, box: list[float]) -> tuple[Turn, float, float]:
+    """Return how millimetres of a page become points, and its size; `box` is that of the document."""
+    own = next((numbers(text_in(e)) for e in named(root, "PhysicalBox")), box)
+    left, top, width, height = own if len(own) == 4 else (0.0, 0.0, *_SIZE)
+    turn: Turn = (POINTS, 0.0, 0.0, POINTS, -left * POINTS, -top * POINTS)
+    return turn, width * POINTS, height * POINTS
+
+
+class Code(NamedTuple):
+    """One piece of text of a text object, and where each of its characters stands in the object."""
+
+    node: Any
+    text: str
+    points: list[tuple[float, float]]
+
+
+def things(node: Any, turn: Turn, depth: int = 0) -> Iterator[tuple[Any, Turn]]:
+    """Yield the text and path objects below a node, each with the turn of what it stands in."""
+    if depth > _DEEPEST:
+        raise Full(GapKind.TOO_DEEP, f"blocks are nested more than {_DEEPEST} deep")
+    for child in node:
+        name = local(child)
+        if name in ("TextObject", "PathObject"):
+            yield child, turn
+        elif name:
+            yield from things(child, times(_shift(child), turn) if name == "Appearance" else turn, depth + 1)
+
+
+def own_turn(thing: Any) -> Turn:
+    """Return how an object turns and shifts what is drawn in it."""
+    matrix = numbers(thing.get("CTM", ""))
+    own: Turn = tuple(matrix) if len(matrix) == 6 else STILL  # type: ignore[assignment]
+    return times(own, _shift(thing))
+
+
+def size_of(thing: Any) -> float:
+    """Return the size of the letters of a text object, in its own measure."""
+    return next(iter(numbers(thing.get("Size", ""))), 0.0)
+
+
+def codes_of(thing: Any) -> list[Code]:
+    """Return the pieces of text of a text object; a piece without a place begins where the one before it did."""
+    size = size_of(thing)
+    found = []
+    x = y = 0.0
+    for node in named(thing, "TextCode"):
+        text = text_in(node, strip="\r\n\t")
+        x = next(iter(numbers(node.get("X", ""))), x)
+        y = next(iter(numbers(node.get("Y", ""))), y)
+        across = _distances(node.get("DeltaX", ""), len(text))
+        down = _distances(node.get("DeltaY", ""), len(text))
+        points = []
+        at = (x, y)
+        for number in range(len(text)):
+            points.append(at)
+            step = across[number] if number < len(across) else 0.0 if down else size
+            at = (at[0] + step, at[1] + (down[number] if number < len(down) else 0.0))
+        found.append(Code(node, text, points))
+    return found
 
 
 class _All(Taker):
@@ -211,23 +254,28 @@ class _Rest(_All):
         return None if block.tag == "TextCode" else super().block(block)
 
 
-def _local(node: Any) -> str:
+def local(node: Any) -> str:
+    """Return the name of an element without its namespace, "" for what is none."""
     return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
 
 
-def _named(node: Any, name: str) -> list[Any]:
-    return [child for child in node.iter() if _local(child) == name]
+def named(node: Any, name: str) -> list[Any]:
+    """Return all elements of this name at and below a node."""
+    return [child for child in node.iter() if local(child) == name]
 
 
-def _text(node: Any, strip: str | None = None) -> str:
+def text_in(node: Any, strip: str | None = None) -> str:
+    """Return the text of an element."""
     return "".join(node.itertext()).strip(strip)
 
 
-def _place(folder: str, path: str) -> str:
+def place_in(folder: str, path: str) -> str:
+    """Return the name of the member that a path in a part of this folder means."""
     return posixpath.normpath(posixpath.join("/", folder, path)).lstrip("/")
 
 
-def _numbers(text: str) -> list[float]:
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a list; none where one of them is none."""
     found = []
     for word in text.split()[:16]:
         try:
@@ -238,7 +286,7 @@ def _numbers(text: str) -> list[float]:
 
 
 def _shift(thing: Any) -> Turn:
-    box = _numbers(thing.get("Boundary", ""))
+    box = numbers(thing.get("Boundary", ""))
     return (1.0, 0.0, 0.0, 1.0, box[0], box[1]) if len(box) == 4 else STILL
 
 
@@ -261,7 +309,7 @@ def _distances(text: str, most: int) -> list[float]:
 
 
 def _colour(text: str) -> str:
-    values = _numbers(text)
+    values = numbers(text)
     if len(values) != 3:
         return ""
     return "#" + "".join(f"{max(0, min(255, int(v))):02x}" for v in values)

@@ -25,6 +25,18 @@ def times(first: Turn, then: Turn) -> Turn:
     return (a * k + b * n, a * m + b * p, c * k + d * n, c * m + d * p, e * k + f * n + q, e * m + f * p + r)
 
 
+def letter_box(letter: str, point: tuple[float, float], turn: Turn, size: float) -> tuple[float, float, float, float]:
+    """Return the box of a character that stands at a base point before `turn`."""
+    x, y = point
+    a, b, c, d, e, f = turn
+    wide = size if is_wide(letter) else size / 2
+    corners = [
+        (a * u + c * v + e, b * u + d * v + f) for u in (x, x + wide) for v in (y - _ASCENT * size, y + _DESCENT * size)
+    ]
+    sides = [min(max(v, -FAR), FAR) if math.isfinite(v) else 0.0 for pair in corners for v in pair]
+    return min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2])
+
+
 class Page:
     """The characters of one page as they come; `lines` puts them in reading order."""
 
@@ -49,22 +61,15 @@ class Page:
         hidden: bool = False,
     ) -> None:
         """Add the characters of `text`, each with its own base point before `turn`; `size` is in the same units."""
-        a, b, c, d, e, f = turn
+        a, b, *_ = turn
         scale = math.hypot(a, b)
         em = size * scale if 0 < size * scale < FAR else 1.0
         degrees = math.degrees(math.atan2(b, a)) % 360
         nearest = round(degrees / 90) * 90
         angle = int(nearest % 360 if abs(degrees - nearest) <= 4 else round(degrees / 15) * 15 % 360)
         unseen = hidden or em < TINY
-        for letter, (x, y) in zip(text, points, strict=False):
-            wide = size if is_wide(letter) else size / 2
-            corners = [
-                (a * u + c * v + e, b * u + d * v + f)
-                for u in (x, x + wide)
-                for v in (y - _ASCENT * size, y + _DESCENT * size)
-            ]
-            sides = [min(max(v, -FAR), FAR) if math.isfinite(v) else 0.0 for pair in corners for v in pair]
-            box = (min(sides[::2]), min(sides[1::2]), max(sides[::2]), max(sides[1::2]))
+        for letter, point in zip(text, points, strict=False):
+            box = letter_box(letter, point, turn, size)
             outside = box[2] < 0 or box[3] < 0 or box[0] > self.width or box[1] > self.height
             style = Style(angle, round(em, 2), face, colour, unseen or outside)
             self._text.append(letter)
