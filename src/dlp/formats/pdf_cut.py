@@ -217,7 +217,7 @@ class _Work:
         return copy
 
     def _clean(self, made: list[Page | None]) -> None:
-        cleaner = Cleaner(self._room.check_time)
+        cleaner = Cleaner(self._pdf, self._room.check_time)
         try:
             for page in made:
                 if page is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Self
 
 from fontTools.agl import toUnicode
@@ -213,19 +214,56 @@ def _emptied(plain: bytes, keep: set[bytes], kept: Kept, skip: int) -> bytes:
     begin = plain.find(b"/CharStrings")
     if begin < 0:
         raise NeedsRaster(_LOST)
+    outlines = dict(_charstrings(plain, begin))
+    keep = keep | {name for name in outlines if toUnicode(name.decode("latin-1")) in kept.letters}
+    keep |= _parts_of(keep, outlines, skip)
     pieces = [plain[:begin]]
     at = begin
     empty, _ = eexec.encrypt(bytes(skip) + _EMPTY, _CHARSTRING_KEY)
     while found := _ENTRY.search(plain, at):
         name, size, start = found[1], int(found[2]), found.end()
-        body = plain[start : start + size]
-        shown = name in keep or name == b".notdef" or toUnicode(name.decode("latin-1")) in kept.letters
-        if shown and _SEAC in eexec.decrypt(body, _CHARSTRING_KEY)[0][skip:]:
-            raise NeedsRaster("a letter of a font is put together of others")
-        if shown:
+        if name in keep or name == b".notdef":
             pieces.append(plain[at : start + size])
         else:
             between = plain[at:start].replace(found[2] + b" ", str(len(empty)).encode() + b" ")
             pieces += [between, empty]
         at = start + size
     return b"".join([*pieces, plain[at:]])
+
+
+def _charstrings(plain: bytes, at: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the locked outline of each letter."""
+    while found := _ENTRY.search(plain, at):
+        start = found.end()
+        at = start + int(found[2])
+        yield found[1], plain[start:at]
+
+
+def _parts_of(names: set[bytes], outlines: dict[bytes, bytes], skip: int) -> set[bytes]:
+    """Return the letters that letters with an accent are put together of."""
+    parts: set[bytes] = set()
+    for name in names & outlines.keys():
+        code = eexec.decrypt(outlines[name], _CHARSTRING_KEY)[0][skip:]
+        at = code.find(_SEAC)
+        if at >= 0:
+            for number in _last_numbers(code[:at])[-2:]:
+                parts.add(_standard()[number].encode("latin-1"))
+    return parts
+
+
+def _last_numbers(code: bytes) -> list[int]:
+    """Return the numbers of a charstring; those of a character are all in one or two bytes."""
+    numbers, at = [], 0
+    while at < len(code):
+        byte = code[at]
+        if byte >= 251:
+            numbers.append(-(byte - 251) * 256 - code[at + 1] - 108 if byte < 255 else 0)
+            at += 2 if byte < 255 else 5
+        elif byte >= 247:
+            numbers.append((byte - 247) * 256 + code[at + 1] + 108)
+            at += 2
+        else:
+            if byte >= 32:
+                numbers.append(byte - 139)
+            at += 1
+    return numbers

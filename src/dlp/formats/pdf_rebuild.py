@@ -122,7 +122,8 @@ def mentioned(resources: Any, content: bytes, tick: Callable[[], None], depth: i
 class Cleaner:
     """Strips objects of a document, in place, of all that a page does not need."""
 
-    def __init__(self, tick: Callable[[], None]) -> None:
+    def __init__(self, pdf: Any, tick: Callable[[], None]) -> None:
+        self._pdf = pdf
         self._done: set[tuple[int, int]] = set()
         self._tick = tick
 
@@ -181,7 +182,7 @@ class Cleaner:
             elif isinstance(value, pikepdf.Object):
                 self._strip(value, _INNER.get((kind, key), ""), depth + 1)
         if kind == "image":
-            _strip_jpeg(thing)
+            _strip_jpeg(self._pdf, thing, self._tick)
 
     def _own_resources(self, thing: Any, resources: Any, depth: int) -> None:
         """Strip the resources of a form, a pattern or a font of drawings, down to what it mentions."""
@@ -192,19 +193,31 @@ class Cleaner:
         self.resources(resources, depth + 1)
 
 
-def _strip_jpeg(image: Any) -> None:
+def _strip_jpeg(pdf: Any, image: Any, tick: Callable[[], None]) -> None:
     """Take everything out of a JPEG picture that is not needed to decode it: thumbnails, places, comments."""
     filters = image.get("/Filter")
-    if isinstance(filters, pikepdf.Array) and len(filters) == 1:
-        filters = filters[0]
-    if not isinstance(filters, pikepdf.Name):
-        if isinstance(filters, pikepdf.Array) and any(str(one) == "/DCTDecode" for one in filters):
-            raise NeedsRaster("a photo is packed twice")
+    names = [str(one) for one in filters] if isinstance(filters, pikepdf.Array) else [str(filters)]
+    if "/DCTDecode" not in names:
         return
-    if str(filters) != "/DCTDecode":
-        return
-    bare = bare_jpeg(bytes(image.read_raw_bytes()))
-    image.write(bare, filter=pikepdf.Name.DCTDecode, decode_parms=image.get("/DecodeParms"))
+    if names[-1] != "/DCTDecode":
+        raise NeedsRaster("a photo is packed in an unusual way")
+    raw = bytes(image.read_raw_bytes())
+    parms = image.get("/DecodeParms")
+    if len(names) > 1:
+        raw = _unpacked(pdf, raw, names[:-1], tick)
+        parms = parms[len(names) - 1] if isinstance(parms, pikepdf.Array) and len(parms) == len(names) else None
+    elif isinstance(parms, pikepdf.Array):
+        parms = parms[0] if len(parms) else None
+    kept = parms if isinstance(parms, pikepdf.Dictionary) else None
+    image.write(bare_jpeg(raw), filter=pikepdf.Name.DCTDecode, decode_parms=kept)
+
+
+def _unpacked(pdf: Any, raw: bytes, names: list[str], tick: Callable[[], None]) -> bytes:
+    """Return a photo without the filters that were put around it."""
+    tick()
+    outer = pdf.make_stream(raw)
+    outer["/Filter"] = pikepdf.Array([pikepdf.Name(name) for name in names])
+    return bytes(outer.read_bytes())
 
 
 def bare_jpeg(raw: bytes) -> bytes:

@@ -35,7 +35,7 @@ def rewrite(content: Content, places: Places, names: Mapping[int, str]) -> list[
         loose = any(show in places.moved for show in here)
         for at in range(begin, end):
             op = content.ops[at]
-            if is_marking(op):
+            if is_marking(op) or at in content.void:
                 continue
             hidden = at in content.hidden
             if at in shows:

@@ -109,7 +109,7 @@ class Drawn(NamedTuple):
 class Content:
     """One content stream taken apart."""
 
-    __slots__ = ("forms", "hidden", "ops", "paths", "pictures", "resources", "rules", "shows")
+    __slots__ = ("forms", "hidden", "ops", "paths", "pictures", "resources", "rules", "shows", "void")
 
     def __init__(self, ops: list[Op], resources: Any) -> None:
         self.ops = ops
@@ -120,6 +120,8 @@ class Content:
         self.paths: list[Drawn] = []
         self.hidden: set[int] = set()
         """Instructions inside layers that are switched off."""
+        self.void: set[int] = set()
+        """Instructions that name what is not there: a reader may find something of that name elsewhere."""
         self.rules: list[tuple[float, float, float]] = []
         """Upright lines, as tables have them between cells: x, top, bottom."""
 
@@ -205,11 +207,14 @@ class _Run:
             work(self, at, op)
 
     def _resource(self, kind: str, name: str) -> Any:
-        table = self.content.resources.get(kind) if self.content.resources is not None else None
-        found = table.get(name) if isinstance(table, pikepdf.Dictionary) else None
+        found = self._optional(kind, name)
         if found is None:
             raise NeedsRaster("its content uses something that is not there")
         return found
+
+    def _optional(self, kind: str, name: str) -> Any:
+        table = self.content.resources.get(kind) if self.content.resources is not None else None
+        return table.get(name) if isinstance(table, pikepdf.Dictionary) else None
 
     # states
 
@@ -222,8 +227,11 @@ class _Run:
     def turn(self, at: int, op: Op) -> None:  # noqa: ARG002
         self._ctm = times(turn_of(op.operands), self._ctm)
 
-    def settings(self, at: int, op: Op) -> None:  # noqa: ARG002
-        found = self._resource("/ExtGState", str(op.operands[0]))
+    def settings(self, at: int, op: Op) -> None:
+        found = self._optional("/ExtGState", str(op.operands[0]))
+        if found is None:
+            self.content.void.add(at)
+            return
         mask = found.get("/SMask")
         if isinstance(mask, pikepdf.Dictionary):
             raise NeedsRaster("it shows things through a soft mask")
@@ -361,8 +369,10 @@ class _Run:
         self.content.pictures.append(Drawn(at, self._ctm, op.operands.iimage, _unit(self._ctm)))
 
     def do(self, at: int, op: Op) -> None:
-        name = str(op.operands[0])
-        thing = self._resource("/XObject", name)
+        thing = self._optional("/XObject", str(op.operands[0]))
+        if thing is None:
+            self.content.void.add(at)
+            return
         kind = str(thing.get("/Subtype", ""))
         if self._shared.layers.is_off(thing.get("/OC")):
             self.content.hidden.add(at)
