@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pikepdf
+import pytest
 from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 
 from dlp.model import Box, Cut
-from pdf_makers import A4, HAN, drawn
+from pdf_makers import A4, DEJAVU, HAN, drawn
 
 NUMBER = "11010519491231002X"
 X, Y, SIZE = 72.0, 700.0, 12.0
@@ -88,3 +90,11 @@ def finished(raw: bytes, *, boxes: bytes = LABELLED, change: Callable[[pikepdf.P
             change(new)
         new.save(out, deterministic_id=True)
     return out.getvalue()
+
+
+def embedded_font() -> str:
+    """Return the name of a font that comes with a file, with the characters that are written alone."""
+    if not DEJAVU.exists():
+        pytest.skip("DejaVu Sans is not installed (fonts-dejavu-core)")
+    pdfmetrics.registerFont(TTFont("DejaVu few", str(DEJAVU), asciiReadable=False))
+    return "DejaVu few"

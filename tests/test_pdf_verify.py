@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pikepdf
+import pypdfium2
 import pytest
 from PIL import Image, ImageDraw
 from reportlab.lib.utils import ImageReader
@@ -16,8 +17,8 @@ from copies import BOX, CUT, NUMBER, SIZE, START, Y
 from dlp.formats import Source
 from dlp.formats.pdf_verify import verify
 from dlp.formats.room import Room
-from dlp.model import Document, Mode
-from pdf_makers import drawn
+from dlp.model import Document, Mode, evolve
+from pdf_makers import changed, drawn, revised
 from scans import needs_font
 
 
@@ -137,12 +138,160 @@ def test_a_planted_defect_fails_its_layer(layer: str, raw: Callable[[], bytes]) 
     assert layer in failed(looked(raw()))
 
 
-def test_an_object_that_nothing_reaches_is_seen() -> None:
-    """What a file carries beside its pages fails the carving of its bytes."""
-    with pikepdf.open(io.BytesIO(copies.copy())) as pdf:
-        stray = pdf.make_indirect(pikepdf.Dictionary(Secret=NUMBER))
-        pdf.trailer.Stray = stray
-        out = io.BytesIO()
-        pdf.save(out, object_stream_mode=pikepdf.ObjectStreamMode.disable)
-    raw = out.getvalue().replace(b"/Stray", b"/SomeX").replace(b" /SomeX 3 0 R", b"")
-    assert "keys" in failed(looked(raw)) or "carve" in failed(looked(raw))
+def lettered(more: str = "") -> bytes:
+    """Return a page in a font that comes with it; of `more` the outlines are there, but nothing shows them."""
+
+    def page(sheet: Any) -> None:
+        sheet.setFont(copies.embedded_font(), SIZE)
+        sheet.drawString(72, 600, "contract no. 7")
+        sheet.drawString(72, 580, more)
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        content = pdf.pages[0].obj.Contents
+        shows = content.read_bytes().split(b"BT ")
+        content.write(b"BT ".join(shows[:-1]) + b"\nQ")
+
+    return copies.finished(drawn(page), boxes=b"", change=change)
+
+
+def mapped(raw: bytes, codes: str) -> bytes:
+    """Give the font that comes with a file a map of these codes, none where there are none."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        for thing in pdf.objects:
+            if isinstance(thing, pikepdf.Dictionary) and "/ToUnicode" in thing:
+                thing.ToUnicode = pdf.make_stream(b"1 beginbfchar %s endbfchar" % codes.encode())
+                if not codes:
+                    del thing["/ToUnicode"]
+
+    return changed(raw, change, deterministic_id=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "codes", "is_left"),
+    [
+        ("", "", False),
+        ("", "<01> <0063> <20> <0020>", False),
+        ("X91%", "", True),
+        ("", "<01> <0063> <0A> <0058>", True),
+        ("", "<0A> <0058> endbfchar 1 beginbfrange <09> <0A> [<0031> <0032>]", True),
+    ],
+)
+def test_what_a_font_keeps_of_removed_characters_is_seen(more: str, codes: str, is_left: bool) -> None:
+    """Codes in its map, and outlines in its program, of characters that no page shows any more."""
+    raw = mapped(lettered(more), codes)
+    assert ("fonts" in failed(looked(raw, raw, cuts=()))) == is_left
+
+
+def appended(raw: bytes, body: bytes) -> bytes:
+    """Write an object behind the others, which the table does not know, and keep the table right."""
+    table = raw.rindex(b"\nxref\n") + 1
+    moved = raw[:table] + body + raw[table:]
+    return moved.replace(b"startxref\n%d\n" % table, b"startxref\n%d\n" % (table + len(body)))
+
+
+def lengthened(pdf: pikepdf.Pdf) -> None:
+    """Hide bytes behind the end of the packed contents."""
+    content = pdf.pages[0].obj.Contents[0]
+    content.write(zlib.compress(content.read_bytes()) + NUMBER.encode(), filter=pikepdf.Name.FlateDecode)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        lambda: appended(copies.copy(), b"99 0 obj\n(%s)\nendobj\n\n" % NUMBER.encode()),
+        lambda: appended(copies.copy(), b"% " + NUMBER.encode() + b"\n"),
+        lambda: appended(copies.copy(), zlib.compress(NUMBER.encode())),
+        lambda: revised(copies.copy(), b"BT ET"),
+        lambda: copies.copy(change=lengthened),
+    ],
+)
+def test_bytes_beside_the_objects_are_seen(raw: Callable[[], bytes]) -> None:
+    """An object that nothing reaches, a comment, packed data, a second revision, and a tail behind packed data."""
+    assert "carve" in failed(looked(raw()))
+
+
+def test_a_box_over_a_gap_lets_its_row_move() -> None:
+    """Where the width tells something, the rest of the row may stand elsewhere; where it does not, it may not."""
+    moved = copies.copy(shift=30, boxes=copies.BOXES)
+    assert "fidelity" in failed(looked(moved))
+    assert not failed(looked(moved, cuts=(evolve(CUT, gap=True),)))
+    assert not failed(looked(moved, mode=Mode.FIXED_GAP))
+    assert "fidelity" in failed(looked(moved, cuts=(evolve(CUT, gap=True),), mode=Mode.KEEP))
+
+
+def pictured(*, open_: bool = False, text: bool = False) -> bytes:
+    """Return a copy whose page is a picture of itself: with its number painted over, or not."""
+    page = pypdfium2.PdfDocument(copies.before())[0]
+    image = page.render(scale=200 / 72).to_pil().convert("L")
+    if not open_:
+        scale = 200 / 72
+        sides = (BOX[0], copies.A4[1] - BOX[3], BOX[2], copies.A4[1] - BOX[1])
+        ImageDraw.Draw(image).rectangle([round(side * scale) for side in sides], fill=0)
+
+    def draw(sheet: Any) -> None:
+        sheet.drawImage(ImageReader(image), 0, 0, *copies.A4)
+        if text:
+            hidden(sheet)
+
+    return copies.finished(drawn(draw), boxes=b"", change=None if text else bare)
+
+
+def bare(pdf: pikepdf.Pdf) -> None:
+    """Leave nothing on a page but its picture."""
+    (name,) = pdf.pages[0].obj.Resources.XObject.keys()
+    wide, high = copies.A4
+    pdf.pages[0].obj.Contents = pdf.make_stream(f"q {wide} 0 0 {high} 0 0 cm {name} Do Q".encode())
+    pdf.pages[0].obj.Resources = pikepdf.Dictionary(XObject=pdf.pages[0].obj.Resources.XObject)
+
+
+@needs_font
+def test_a_page_that_became_a_picture_is_judged_by_its_pixels() -> None:
+    """Painted over it passes; with the number in the open, or text left below the picture, it does not."""
+    assert not failed(looked(pictured(), mode=Mode.RASTER))
+    assert "covered" in failed(looked(pictured(open_=True), mode=Mode.RASTER))
+    assert "covered" in failed(looked(pictured(text=True), mode=Mode.RASTER))
+    assert looked(pictured(), mode=Mode.RASTER).pictures
+
+
+def test_a_picture_that_is_asked_for_must_be_one() -> None:
+    """A page of text where a picture of it was asked for fails."""
+    assert "covered" in failed(looked(copies.copy(), mode=Mode.RASTER))
+
+
+def test_what_was_read_goes_to_the_scanner() -> None:
+    """A number that is still there is in the texts, also where its digits are drawn from right to left."""
+
+    def backwards(sheet: Any) -> None:
+        sheet.setFont("Helvetica", SIZE)
+        for place in reversed(range(18)):
+            sheet.drawString(100 + 8 * place, 100, NUMBER[place])
+
+    texts = [segment.text for segment in looked(copies.copy(backwards)).segments]
+    assert sum(NUMBER in "".join(text.split()) for text in texts) >= 2
+
+
+def test_columns_are_read_one_by_one() -> None:
+    """A number that goes on in the next line of its column is together in one of the readings."""
+
+    def columns(sheet: Any) -> None:
+        sheet.setFont("Helvetica", SIZE)
+        for line, (left, right) in enumerate((("ID 1101051949", "other text"), ("1231002X", "more of it"))):
+            sheet.drawString(72, 200 - 15 * line, left)
+            sheet.drawString(300, 200 - 15 * line, right)
+
+    texts = ["".join(segment.text.split()) for segment in looked(copies.copy(columns)).segments]
+    assert any(NUMBER in text for text in texts)
+
+
+def test_nothing_of_the_document_is_told() -> None:
+    """What the checks say quotes nothing, whatever the keys and names of the copy are."""
+    seen = looked(copies.copy(change=edited("/X" + NUMBER, pikepdf.String(NUMBER))))
+    assert failed(seen) >= {"keys"}
+    assert not any(NUMBER in check.detail or NUMBER in check.name for check in seen.checks)
+
+
+def test_what_does_not_open_fails() -> None:
+    """Bytes that no reader opens are not proven, and the reason is one of the checks."""
+    seen = looked(b"%PDF-1.7\nnothing")
+    assert failed(seen)

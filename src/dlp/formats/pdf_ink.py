@@ -43,21 +43,28 @@ def drawn(page: Any, dpi: float) -> tuple[Grey, float]:
         bitmap.close()
 
 
-def flat(grey: Grey, scale: float, boxes: Places) -> bool:
-    """Tell whether nothing is drawn in the boxes: one colour each, but for lines that run right through."""
-    return all(_is_flat(_piece(grey, scale, box, -1)) for box in boxes)
+def flat(grey: Grey, scale: float, box: Sides, least: int) -> bool:
+    """Tell whether nothing is drawn in a box: one colour, but for lines that run right through it.
 
-
-def _is_flat(piece: Grey) -> bool:
+    `least` grey levels tell ink from what lies under it, such as the marker with which somebody stressed a word.
+    """
+    piece = _piece(grey, scale, box, -1)
     if piece.size == 0:
         return True
-    rows = piece.max(axis=1).astype(int) - piece.min(axis=1) > _FLAT
-    columns = piece.max(axis=0).astype(int) - piece.min(axis=0) > _FLAT
+    rows = piece.max(axis=1).astype(int) - piece.min(axis=1) > least
+    columns = piece.max(axis=0).astype(int) - piece.min(axis=0) > least
     left = piece[np.ix_(rows, columns)]
     if left.size == 0:
         return True
     usual = int(np.median(left))
-    return int((np.abs(left.astype(int) - usual) > _FLAT).sum()) <= _SPECK
+    return int((np.abs(left.astype(int) - usual) > least).sum()) <= _SPECK
+
+
+def least(before: Grey, scale: float, box: Sides, cuts: Places) -> int:
+    """Return by how many grey levels ink differs from its paper: by a third of what was removed from that row."""
+    pieces = (_piece(before, scale, cut, 0) for cut in cuts if cut[1] < box[3] and box[1] < cut[3])
+    contrasts = [int(piece.max()) - int(piece.min()) for piece in pieces if piece.size]
+    return max(_FLAT, min(contrasts, default=0) // 3)
 
 
 def _piece(grey: Grey, scale: float, box: Sides, margin: int) -> Grey:
@@ -72,6 +79,15 @@ def dark(grey: Grey, scale: float, boxes: Places) -> bool:
     """Tell whether each box is there: dark, but for a label on it."""
     pieces = (_piece(grey, scale, box, -1) for box in boxes)
     return all(piece.size == 0 or float((piece < _DARK).mean()) >= 0.5 for piece in pieces)
+
+
+def blocked(grey: Grey, scale: float, box: Sides) -> bool:
+    """Tell whether a dark block, longer than high, stands anywhere in the row of a box."""
+    high = (box[3] - box[1]) * scale
+    band = grey[int(box[1] * scale + high / 4) : int(box[3] * scale - high / 4)]
+    solid = np.concatenate([[False], (band < _DARK).all(axis=0), [False]])
+    ends = np.flatnonzero(solid[1:] != solid[:-1])
+    return bool(band.size and ((ends[1::2] - ends[::2]) >= high).any())
 
 
 def covers(boxes: Places, cut: Sides) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pypdfium2
 from pdfminer.pdfdevice import PDFTextDevice
 from pdfminer.pdfdocument import PDFDocument
 from pdfminer.pdffont import PDFUnicodeNotDefined
@@ -137,15 +138,16 @@ def reaches(text: Any, boxes: Sequence[Sides]) -> bool:
     """Tell whether a character of a text page of pdfium, drawn or invisible, reaches into one of the boxes."""
     if not boxes:
         return False
-    places = np.array([text.get_charbox(i) for i in range(text.count_chars())], dtype=np.float64).reshape(-1, 4)
+    count = text.count_chars()
+    places = np.array([text.get_charbox(i) for i in range(count)], dtype=np.float64).reshape(-1, 4)
     wide, high = places[:, 2] - places[:, 0], places[:, 3] - places[:, 1]
-    places, wide, high = (kept[(wide > 0) & (high > 0)] for kept in (places, wide, high))
+    near = np.zeros(count, dtype=bool)
     for x0, y0, x1, y1 in boxes:
         across = np.minimum(places[:, 2], x1) - np.maximum(places[:, 0], x0)
         along = np.minimum(places[:, 3], y1) - np.maximum(places[:, 1], y0)
-        if bool(((across > _SLIVER * wide) & (along > _SLIVER * high)).any()):
-            return True
-    return False
+        near |= (across > _SLIVER * wide) & (along > _SLIVER * high) & (wide > 0) & (high > 0)
+    codes = (pypdfium2.raw.FPDFText_GetUnicode(text, i) for i in np.flatnonzero(near).tolist())
+    return any(not chr(code).isspace() for code in codes)
 
 
 def _drawn(letters: Letters) -> str:
