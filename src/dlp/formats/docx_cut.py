@@ -141,9 +141,8 @@ class Word(Copy):
             for node in list(part.root):
                 if local(node.tag) not in _SETTINGS:
                     remove(node)
-        for node in part.root.iter():
-            for key in [key for key in node.attrib if _TRACES.fullmatch(local(key))]:
-                del node.attrib[key]
+        keys = {key for node in part.root.iter() for key in node.attrib}
+        etree.strip_attributes(part.root, *[key for key in keys if _TRACES.fullmatch(local(key))])
 
     def dangling(self, node: Any, key: str) -> None:
         """Keep the text of a link whose address stays behind, and say where a document was."""

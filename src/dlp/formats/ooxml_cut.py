@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 from urllib.parse import unquote
+
+from lxml import etree
 
 from dlp.formats import DOCX, PPTX, XLSX, NotRedactable, Source, ooxml_pictures, ooxml_write, zipsafe
 from dlp.formats.cutting import Hole, counted, filled, summed
@@ -34,7 +36,7 @@ _FAMILIES = (
     "http://schemas.microsoft.com/office/2007/relationships",
     "http://schemas.microsoft.com/office/2014/relationships",
 )
-_REFERENCES = frozenset(_FAMILIES[:2])
+_REFERENCES = _FAMILIES[:2]
 """Namespaces of the attributes that hold the id of a relationship."""
 DRAWING_PARTS = {
     "chart": "application/vnd.openxmlformats-officedocument.drawingml.chart+xml",
@@ -79,6 +81,9 @@ _FREE = frozenset(
 _FREE_VALUES = frozenset(
     {"alias", "caption", "default", "helpText", "listEntry", "lvlText", "name", "result", "statusText", "tag", "title"}
 )
+_SHORT = re.compile(r"[-+0-9.]{1,10}")  # a length, a place or a number of an element, not of a person
+_CHOSEN = frozenset({"filter", "customFilter", "listItem", "listEntry"})
+_MOST_DISTINCT = 100_000  # values of attributes that are remembered
 _TITLE = 32  # characters of a title in a validation of cells
 ANCHORS = frozenset({"twoCellAnchor", "oneCellAnchor", "absoluteAnchor", "absSizeAnchor", "relSizeAnchor"})
 _CHOICES = frozenset({"Choice", "Fallback", "AlternateContent"})
@@ -231,10 +236,12 @@ class Copy:
     # --- cutting
 
     def _cut(self, part: Part) -> None:
-        missing = self.wanted.texts(part.name)
-        missing -= self.cut_texts(part, blocks_of(part.root))
-        missing -= self._cut_attributes(part)
-        if missing:
+        attributes = list(self._told_attributes(part))
+        found = self.cut_texts(part, blocks_of(part.root))
+        for node, key, holes, readings in attributes:
+            self.cut_attribute(part, node, key, holes)
+            found |= readings
+        if self.wanted.texts(part.name) - found:
             raise NotRedactable("what is to be removed is not where it was read")
 
     def cut_texts(self, part: Part, blocks: Sequence[Block]) -> set[str]:
@@ -250,23 +257,22 @@ class Copy:
         cutting.apply()
         return found
 
-    def _cut_attributes(self, part: Part) -> set[str]:
-        found: set[str] = set()
+    def _told_attributes(self, part: Part) -> Iterator[tuple[Any, str, list[Hole], set[str]]]:
+        """Yield the attributes of which something goes, what goes, and what they read as."""
         dull: set[str] = set()
-        for node in list(part.root.iter()):
-            for key, value in list(node.attrib.items()):
+        for node in part.root.iter():
+            for key, value in node.attrib.items():
                 if value in dull:
                     continue
                 plain = unquote(value) if "%" in value else value
-                holes = self.wanted.holes(part.name, value)
+                twins = not _SHORT.fullmatch(value) or local(key) in _FREE or local(node.tag) in _CHOSEN
+                holes = self.wanted.holes(part.name, value, twins=twins)
                 if not holes and plain != value and (told := self.wanted.holes(part.name, plain)):
                     holes = [Hole(0, len(value), told[0].label)]
                 if holes:
-                    found |= {value, plain}
-                    self.cut_attribute(part, node, key, holes)
-                elif len(dull) < 100_000:
+                    yield node, key, holes, {value, plain}
+                elif len(dull) < _MOST_DISTINCT:
                     dull.add(value)
-        return found
 
     def _prove(self) -> None:
         """Refuse a copy in which a value that was removed still stands somewhere."""
@@ -274,7 +280,7 @@ class Copy:
             if part.root is None:
                 continue
             self.room.check_time()
-            values = {value for node in part.root.iter() for value in node.attrib.values()}
+            values = {v for node in part.root.iter() for v in node.attrib.values() if not _SHORT.fullmatch(v)}
             values |= {unquote(link.target) for link in part.links.values() if link.external}
             if self.wanted.stay(part.root.itertext()) or self.wanted.stay(values):
                 raise NotRedactable("a removed text stands where nothing can be taken out")
@@ -282,13 +288,12 @@ class Copy:
     # --- cleaning
 
     def _clean(self, part: Part) -> None:
-        for node in list(part.root.iter()):
+        for node in list(part.root.iter(*_anywhere(self.DROPPED | self.UNWRAPPED | {"extLst"}))):
             name = local(node.tag)
-            if name in self.DROPPED or (name == "extLst" and not _links_a_drawing(node)):
-                if node is not part.root:
-                    remove(node)
-            elif name in self.UNWRAPPED:
+            if name in self.UNWRAPPED:
                 unwrap(node)
+            elif name != "extLst" or not _links_a_drawing(node):
+                remove(node)
         for node in list(part.root.iter("{*}AlternateContent")):
             choose(node)
         self.clean(part)
@@ -296,13 +301,12 @@ class Copy:
     def link(self, part: Part) -> None:
         """Keep the relationships that lead to parts on the list, and repair what refers to others."""
         known = {r.id: r for r in relations(self.package, part.name, self.room) if self._kept(part, r)}
-        for node in list(part.root.iter()):
-            for key in [key for key in node.attrib if key[1:].rpartition("}")[0] in _REFERENCES]:
-                if node.get(key) and node.get(key) not in known:
-                    self.dangling(node, key)
+        for node, key in _references(part.root):
+            if node.get(key) and node.get(key) not in known:
+                self.dangling(node, key)
         self._crop(part, known)
         self.tidy(part)
-        used = {value for node in part.root.iter() for value in node.attrib.values()}
+        used = {node.get(key) for node, key in _references(part.root)}
         for ident, relation in known.items():
             kind = relation.kind.rpartition("/")[2]
             if ident not in used and kind not in self.IMPLIED:
@@ -316,11 +320,8 @@ class Copy:
 
     def tidy(self, part: Part) -> None:
         """Take out lists that became empty, and keep what others count."""
-        lists = self.LISTS | _CHOICES
-        for node in reversed(list(part.root.iter())):
-            if local(node.tag) not in lists or node.getparent() is None:
-                continue
-            if len(node) == 0:
+        for node in reversed(list(part.root.iter(*_anywhere(self.LISTS | _CHOICES)))):
+            if len(node) == 0 and node.getparent() is not None:
                 remove(_whole(node))
             elif node.get("count") is not None:
                 node.set("count", str(len(node)))
@@ -378,16 +379,29 @@ class Copy:
         if not new:
             return
         part.links = {new.get(ident, ident): link for ident, link in part.links.items()}
-        for node in part.root.iter():
-            for key, value in node.attrib.items():
-                if value in new and (key[1:].rpartition("}")[0] in _REFERENCES or local(key) in ("relId", "relid")):
-                    node.set(key, new[value])
+        for node, key in _references(part.root):
+            node.set(key, new.get(node.get(key), node.get(key)))
 
 
 def write_copy(copy: Copy, out: BinaryIO) -> tuple[Removed, ...]:
     """Make a copy and write it."""
     copy.run()
     return copy.write(out)
+
+
+def _anywhere(names: Iterable[str]) -> list[str]:
+    """Return patterns for elements of these names, whatever their namespace."""
+    return [f"{{*}}{name}" for name in names]
+
+
+_REFERRING = etree.XPath("//*[@*[namespace-uri() = $one or namespace-uri() = $other]]", smart_strings=False)
+
+
+def _references(root: Any) -> list[tuple[Any, str]]:
+    """Return the elements with attributes that hold the id of a relationship, and those attributes."""
+    one, other = _REFERENCES
+    nodes = _REFERRING(root, one=one, other=other)
+    return [(node, key) for node in nodes for key in node.attrib if key[1:].rpartition("}")[0] in _REFERENCES]
 
 
 def _whole(node: Any) -> Any:

@@ -19,6 +19,7 @@ from dlp.formats.ooxml import check_encoding
 from dlp.formats.ooxml_text import Block, Collector
 from dlp.values import Values, squeezed, tells
 
+_TEXTUAL = ("{*}p", "{*}si", "{*}is", "{*}text")  # elements that are blocks even without text: signs stand for some
 SPACE = "{http://www.w3.org/XML/1998/namespace}space"
 
 
@@ -78,6 +79,8 @@ class _Blocks:
 
 def blocks_of(root: Any, *, empty: bool = False) -> list[Block]:
     """Return the blocks of a tree whose text lies in its nodes; those of attributes are not among them."""
+    if next(root.iter(*_TEXTUAL), None) is None and not "".join(root.itertext()).strip():
+        return []  # style sheets and themes are the largest parts of most files
     sink = _Blocks()
     _walk(root, Collector(sink))
     return [block for block in sink.found if (isinstance(block.pieces[0].place, Text) if block.pieces else empty)]
@@ -127,9 +130,10 @@ class Wanted:
         """Return the texts of segments of a part that must be found."""
         return set(self._texts.get(part, ()))
 
-    def holes(self, part: str, text: str) -> list[Hole]:
-        """Return the holes of a text of a part, in order."""
-        return merged((*self._texts.get(part, {}).get(text, ()), *self._twins(text)))
+    def holes(self, part: str, text: str, *, twins: bool = True) -> list[Hole]:
+        """Return the holes of a text of a part, in order; without `twins` only those that cuts name."""
+        named = self._texts.get(part, {}).get(text, ())
+        return merged((*named, *self._twins(text)) if twins else named)
 
     def stay(self, texts: Iterable[str]) -> bool:
         """Tell whether a value that is removed stands in one of these texts, or a long one in all of them together."""

@@ -38,6 +38,7 @@ _ALLOWED = re.compile(
 _FIXED = (1980, 1, 1, 0, 0, 0)
 _LOCAL, _CENTRAL, _END = 30, 46, 22  # bytes of the records of a ZIP file without their names
 _BLOCKS = frozenset({"p", "si", "is", "c", "row", "pt", "text"})
+_SHORT = re.compile(r"[-+0-9.]{0,10}|[0-9A-Fa-f]{6}")  # a length, a place, a colour
 _IN_ROWS = frozenset({"c", "is"})
 _HISTORY = re.compile(
     r"del|ins|moveFrom|moveTo|del[A-Z]\w*|(?!num)\w*Change|comment|comments|comment(?:RangeStart|RangeEnd|Reference)|cmLst"
@@ -81,7 +82,7 @@ class _Part:
         self._root = self._root or name
         plain = {key.rpartition("}")[2]: value for key, value in attributes.items()}
         self.elements.append((name, plain))
-        self.texts += [value for value in attributes.values() if value]
+        self.texts += [value for value in attributes.values() if not _SHORT.fullmatch(value)]
         if not name.isascii():
             self.texts.append(name)
         if self._root in _STORY and _HISTORY.fullmatch(name):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dlp.formats import NotRedactable
 from dlp.formats.cutting import Hole
 from dlp.formats.ooxml import Members
 from dlp.formats.ooxml_holes import Wanted
-from dlp.formats.room import BOXED, Room
+from dlp.formats.room import BOXED, BOXES, Room
 from dlp.model import Cut, Document
 from dlp.values import squeezed, tells
 
@@ -20,6 +20,7 @@ _DROPPED = "#="
 """Ends of the anchors of what never leaves: XML comments, and data that is packed into an element."""
 _BETWEEN = frozenset({"names", "loose"})
 """Anchors of what lies in no part: names are written anew, bytes between the members are left out."""
+_MOST_ALIKE = 64  # texts whose place is written in the same way: all of them are cut
 _LEAST = 6  # letters and digits of a value that is looked for beyond the places in which it was found
 
 
@@ -66,6 +67,7 @@ class _Wishes:
         for segment in document.segments:
             self._found.setdefault((segment.part[above:], segment.anchor), []).append(segment.text)
         self._texts: dict[str, dict[str, list[Hole]]] = {}
+        self._boxes: dict[tuple[str, ...], list[list[tuple[int, int]]]] = {}
 
     def run(self, cuts: Sequence[Cut]) -> Wanted:
         values: dict[str, str] = {}
@@ -88,7 +90,9 @@ class _Wishes:
         texts = [text for text in texts if 0 <= cut.start <= cut.end <= len(text)]
         if not texts:
             raise NotRedactable("what is to be removed is not where it was read")
-        if cut.anchor.startswith("boxes"):
+        if len(texts) > _MOST_ALIKE:
+            raise NotRedactable("too many texts are told by the same place")
+        if cut.anchor.startswith(BOXES):
             self._place_boxes(cut)
         elif not cut.anchor.endswith(tuple(_DROPPED)):
             if cut.anchor.endswith("<"):
@@ -102,28 +106,31 @@ class _Wishes:
 
     def _place_boxes(self, cut: Cut) -> None:
         """Note a cut in a text that was written one character a cell: each lies in a segment of its own."""
-        for table in self._document.tables:
-            if table.part[self._above :] != cut.part:
-                continue
-            for row in table.rows:
-                label = cut.label
-                for number, at in self._letters(row, cut):
-                    self._note(cut.part[0], self._document.segments[number].text, Hole(at, at + 1, label))
-                    label = ""
+        if cut.part not in self._boxes:
+            self._boxes[cut.part] = list(self._runs(cut.part))
+        runs, number = self._boxes[cut.part], int(cut.anchor.removeprefix(BOXES))
+        if number >= len(runs) or cut.end > len(runs[number]):
+            raise NotRedactable("what is to be removed is not where it was read")
+        label = cut.label
+        for segment, at in runs[number][cut.start : cut.end]:
+            self._note(cut.part[0], self._document.segments[segment].text, Hole(at, at + 1, label))
+            label = ""
 
-    def _letters(self, row: Sequence[Any], cut: Cut) -> list[tuple[int, int]]:
-        """Return the segments and places of the letters that a cut takes out of a row of boxes."""
-        found: list[tuple[int, int]] = []
-        run: list[tuple[int, int]] = []
-        for cell in (*row, None):
-            text = self._document.segments[cell.segment].text[cell.start : cell.end] if cell is not None else ""
-            if len(text.strip()) == 1:
-                run.append((cell.segment, cell.start + len(text) - len(text.lstrip())))
-                continue
-            if len(run) >= max(BOXED, cut.end):
-                found += run[cut.start : cut.end]
-            run = []
-        return found
+    def _runs(self, part: tuple[str, ...]) -> Iterator[list[tuple[int, int]]]:
+        """Yield the segments and places of the letters of each such text of a part, in the order of the reader."""
+        for table in self._document.tables:
+            for row in table.rows if table.part[self._above :] == part else ():
+                if len(row) < BOXED:
+                    continue
+                run: list[tuple[int, int]] = []
+                for cell in (*row, None):
+                    text = self._document.segments[cell.segment].text[cell.start : cell.end] if cell is not None else ""
+                    if cell is not None and len(text.strip()) == 1:
+                        run.append((cell.segment, cell.start + len(text) - len(text.lstrip())))
+                        continue
+                    if len(run) >= BOXED:
+                        yield run
+                    run = []
 
 
 def _looked_for(value: str, *, whole: bool) -> bool:

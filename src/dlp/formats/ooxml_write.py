@@ -129,7 +129,7 @@ def _links(part: Written, name: str, names: dict[int, str]) -> bytes:
     return _relationships(
         (ident, link.kind, link.target, True)
         if link.external
-        else (ident, link.kind, posixpath.relpath(names[id(link.target)], folder), False)
+        else (ident, link.kind, posixpath.relpath("/" + names[id(link.target)], "/" + folder), False)
         for ident, link in part.links.items()
     )
 

@@ -33,6 +33,7 @@ __all__ = ["Full", "Reading", "Room"]
 
 SPARE = 0.8  # of the wall clock: what is read by then still gets out before the child is killed
 BOXED = 4  # cells of one character in a row: from here on they are read as one text too
+BOXES = "boxes "  # and a number, counted in each part: the anchor of such a text
 RATIO_FROM = 1 << 20  # bytes; small things may pack well (a row of blanks) and do no harm
 
 
@@ -279,13 +280,14 @@ def redact_member(name: str, data: bytes, cuts: Sequence[Cut], room: Room) -> tu
 class Reading:
     """What a format has read so far; spends from the room with every line."""
 
-    __slots__ = ("_gaps", "checks", "coverage", "pictures", "room", "segments", "tables")
+    __slots__ = ("_boxed", "_gaps", "checks", "coverage", "pictures", "room", "segments", "tables")
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.segments: list[Segment] = []
         self.tables: list[Table] = []
         self._gaps: dict[Gap, None] = {}
+        self._boxed: dict[tuple[str, ...], int] = {}
         self.coverage: list[Coverage] = []
         self.pictures: list[Picture] = []
         self.checks: list[Check] = []
@@ -316,7 +318,8 @@ class Reading:
                 letters.append(one)
                 continue
             if len(letters) >= BOXED:
-                self.add("".join(letters), part=part, anchor="boxes", zone=Zone.HIDDEN)
+                number = self._boxed[part] = self._boxed.get(part, -1) + 1
+                self.add("".join(letters), part=part, anchor=f"{BOXES}{number}", zone=Zone.HIDDEN)
             letters = []
 
     def miss(self, kind: GapKind, detail: str, *, part: tuple[str, ...] | None = None) -> None:

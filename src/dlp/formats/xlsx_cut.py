@@ -83,6 +83,7 @@ class Book(Copy):
         self._sheets: set[str] = set()
         self._cut_tables: set[str] = set()
         self._cut_rows: dict[str, set[int]] = {}
+        self._cut_shared: dict[Any, set[str]] = {}
 
     def needed(self, package: zipsafe.Package) -> frozenset[str]:
         """Return the parts with the shared texts, and those that lead to them."""
@@ -182,12 +183,10 @@ class Book(Copy):
         text.set(SPACE, "preserve")
 
     def _drop_formula(self, root: Any, formula: Any) -> None:
-        """Take a formula out of its cell, and those that are told by it out of theirs."""
-        shared = formula.get("si") if formula.get("t") == "shared" and formula.text else None
+        """Take a formula out of its cell; those that are told by it follow at the end."""
+        if formula.get("t") == "shared":
+            self._cut_shared.setdefault(root, set()).add(formula.get("si", ""))
         remove(formula)
-        if shared is not None:
-            for other in [node for node in root.iter("{*}f") if node.get("si") == shared]:
-                remove(other)
 
     # --- what is no cell
 
@@ -274,6 +273,9 @@ class Book(Copy):
             for sheet in sheets:
                 for formula in [node for node in sheet.root.iter("{*}f") if "[" in (node.text or "")]:
                     self._drop_formula(sheet.root, formula)
+        for root, shared in self._cut_shared.items():
+            for formula in [node for node in root.iter("{*}f") if node.get("si") in shared]:
+                remove(formula)
         used = {
             (cell.findtext("{*}v") or "").strip()
             for sheet in sheets
