@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 from dlp.formats import Full, Source
 from dlp.formats.ooxml import Members, Taker, Walk, tree
@@ -18,7 +18,7 @@ from dlp.formats.ooxml_text import Block, Collector
 from dlp.formats.placed import STILL, Page, Turn, times
 from dlp.formats.room import Room
 from dlp.formats.zipsafe import Package
-from dlp.model import Document, GapKind, evolve
+from dlp.model import Cut, Document, GapKind, Removed, evolve
 
 MEDIA = ("application/ofd",)
 
@@ -40,6 +40,25 @@ def extract(source: Source, room: Room) -> Document:
     except Full as full:
         book.reading.miss(full.kind, full.detail)
     return evolve(book.reading.document(MEDIA[0]), pages=book.pages or None)  # type: ignore[no-any-return]
+
+
+def warm() -> None:
+    """Load what writes and proves documents: called once, before any child is forked."""
+    from dlp.formats import ofd_proof, ofd_rebuild  # noqa: F401, PLC0415  they import this module
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the document without the cuts, and with nothing but what its pages show."""
+    from dlp.formats import ofd_rebuild  # noqa: PLC0415  it imports this module
+
+    return ofd_rebuild.redact(Package(source, room), cuts, out, room)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return what readers of Python's own find in a redacted copy."""
+    from dlp.formats import ofd_proof  # noqa: PLC0415  it imports this module
+
+    return ofd_proof.verify(source, before, cuts, room)
 
 
 class Book(Walk):

@@ -57,7 +57,7 @@ def prune(about: Any, key: str, kept: Kept) -> None:
             about[key]["/Length1"], about[key]["/Length2"], about[key]["/Length3"] = new[1]
             return
         if key == "/FontFile2" or raw[:4] in (b"\0\1\0\0", b"true", b"OTTO", b"ttcf"):
-            made = _sfnt(raw, kept)
+            made = sfnt(raw, kept)
         else:
             made = _bare(raw, kept)
     except (TTLibError, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, EOFError) as err:
@@ -69,7 +69,8 @@ def prune(about: Any, key: str, kept: Kept) -> None:
         stream["/Length1"] = len(made)
 
 
-def _sfnt(raw: bytes, kept: Kept) -> bytes:
+def sfnt(raw: bytes, kept: Kept) -> bytes:
+    """Return a TrueType or OpenType font with what is kept of it; the library's errors mean that it is damaged."""
     font = TTFont(io.BytesIO(raw), lazy=True, recalcBBoxes=False, recalcTimestamp=False)
     order = font.getGlyphOrder()
     if "glyf" in font:

@@ -43,7 +43,7 @@ def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> D
     raw = source.content()
     media = magic.by_start(raw) or ""
     reading = Reading(room)
-    reading.checks.append(_metadata(raw, media))
+    reading.checks.append(metadata(raw))
     cv2.setNumThreads(1)
     frames, old = _frames(raw, media, room), _frames(before.content(), media, room)
     if not frames or not old:
@@ -135,9 +135,9 @@ def _fidelity(frames: list[Any], old: list[Any], areas: list[list[Area]], media:
 # --- what lies between the pixels
 
 
-def _metadata(raw: bytes, media: str) -> Check:
+def metadata(raw: bytes) -> Check:
     """Hold that the file has no piece that is not needed to show it, and nothing behind its end."""
-    walk = _WALKS.get(media)
+    walk = _WALKS.get(magic.by_start(raw) or "")
     if walk is None:
         return Check(name="metadata", state="unavailable")
     try:
