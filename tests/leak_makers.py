@@ -145,3 +145,10 @@ def titled(raw: bytes, **entries: str) -> bytes:
 def picture_of(colour: int, size: tuple[int, int] = (60, 20)) -> ImageReader:
     """Return a picture of one grey."""
     return ImageReader(Image.new("L", size, colour))
+
+
+def photograph() -> ImageReader:
+    """Return a picture without paper: grey waves of all tones, dark on the whole."""
+    image = Image.new("L", (300, 420))
+    image.putdata([(x * x // 7 + y * 3) % 200 for y in range(420) for x in range(300)])
+    return ImageReader(image)

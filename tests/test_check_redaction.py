@@ -29,6 +29,7 @@ from leak_makers import (
     multiplied,
     noted,
     page,
+    photograph,
     picture_of,
     scan,
     scanned,
@@ -182,6 +183,14 @@ def bars(sheet: Any) -> None:
         sheet.drawString(X + 110 + 30 * number, 600 - 30 * number, f"{number}%")
 
 
+def slide(sheet: Any) -> None:
+    """Draw a slide: a photograph as its ground, a dark bar across, and a caption."""
+    sheet.drawImage(photograph(), 0, 0, 595, 842)
+    box(sheet, at=(0, 300, 595, 30))
+    sheet.setFillColorRGB(1, 1, 1)
+    sheet.drawString(60, 500, "Annual meeting 2026")
+
+
 def again(sheet: Any) -> None:
     """Write the text, paint it out and write the same once more, as forms do that are filled in."""
     text(sheet)
@@ -200,6 +209,7 @@ HARMLESS = {
     "shadow": page(shadow),
     "rows": page(rows),
     "bars": page(bars),
+    "slide": drawn(slide),
     "again": page(again),
     "beside": page(text, lambda sheet: box(sheet, at=(X, Y - 60, 300, 20))),
     "frame": page(text, lambda sheet: sheet.rect(*WHOLE, stroke=1, fill=0)),
@@ -280,9 +290,32 @@ def test_a_box_over_a_part_of_a_scan_is_told() -> None:
     assert kinds(over((0, 0, 0), 60)) == set()
 
 
+def test_a_box_over_a_part_of_a_photograph_is_told() -> None:
+    """A face or a number on a picture that is smaller than the page lies below a black box."""
+
+    def paint(sheet: Any) -> None:
+        text(sheet)
+        sheet.drawImage(photograph(), 100, 300, 300, 200)
+        box(sheet, at=(150, 340, 120, 24))
+
+    assert kinds(drawn(paint)) == {"picture"}
+
+
 def test_a_scan_whose_pixels_are_gone_is_silent() -> None:
     """A box that is part of the picture has nothing below it."""
     assert kinds(drawn(lambda sheet: sheet.drawImage(scan(black=True), 0, 0, 595, 842))) == set()
+
+
+def test_what_a_box_writes_on_itself_is_no_leak() -> None:
+    """Labels in the colour of their box, and the same code over and over, tell nothing; a number does."""
+    for words in ("REDACTED", "已脱敏", "XXXXXXXX", "5 U.S.C. 552a 5 U.S.C. 552a 5 U.S.C. 552a"):
+        assert kinds(page(box, lambda sheet, words=words: text(sheet, words))) == set()
+    assert kinds(page(box, lambda sheet: text(sheet, "13800138000"))) == {"unseen"}
+
+
+def test_text_of_a_thousandth_of_an_inch_is_told() -> None:
+    """Text that is too small to be read is there all the same."""
+    assert kinds(page(lambda sheet: text(sheet, size=0.8))) == {"unseen"}
 
 
 # What the whole file keeps -------------------------------------------------------------------------------------

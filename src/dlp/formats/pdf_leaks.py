@@ -8,11 +8,13 @@ are judged by pdfium itself and not guessed at.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from dlp.formats.pdf_gaps import HOLE
 from dlp.formats.pdf_lines import Floats, Glyphs, Ints, is_wide
 from dlp.formats.pdf_pages import IMAGE, TINY, Frame, Seen
 from dlp.formats.pdf_scene import Cover, Drawing, Flags, Scene, lifted, luminance, sides_of, silenced
@@ -25,8 +27,18 @@ ALIGNED = 0.8  # of the characters of a text layer that lie on ink: then it fits
 LEAST_LETTERS = 2
 ERASED_LETTERS = 4  # in a row, of a scan: OCR engines read single signs into blank paper
 DARK = 90  # of 255
+BURNT = 0.7  # of the pixels below a box: if so many are dark, the picture itself was blackened
+PAPER = 150  # of 255: the mean of a line of a scan is lighter
+SMALLEST = 2.0  # points: what is lower cannot be judged by a drawing
+TINY_LETTERS = 8  # in a row, smaller than anybody reads
+LEAST_PERIOD = 4  # letters that come again and again
 FEW = 12  # boxes of one page and kind that are told
 _MARGIN = np.array([0.12, 0.28, -0.12, -0.22])  # of the box of a character, to keep its neighbours out
+
+
+_LABEL = re.compile(
+    r"(?:(?:redact|privilege|exempt|seal|withheld|remove)(?:ed|ion|d)?|confidential|(?:已|此处)?(?:脱敏|涂黑|隐去|删除|遮盖|略)){1,4}"
+)
 
 
 class Leak(NamedTuple):
@@ -56,7 +68,7 @@ def look(page: int, seen: Seen) -> list[Leak]:
     if not (scene.covers or odd):
         return []
     text, scan = _Text(seen.glyphs, scene), seen.covered >= SCAN
-    found = list(_outside(text, seen.frame)) if odd else []
+    found = [*_outside(text, seen.frame), *_tiny(text, seen.frame)] if odd else []
     suspects = _suspects(text, scene)
     if suspects is not None:
         found += _judge(seen.glyphs, scene, suspects, scan=scan)
@@ -95,6 +107,7 @@ def _suspects(text: _Text, scene: Scene) -> _Suspects | None:
         later = np.array([cover.order for cover in scene.covers])[top[on]] > orders
         above[on[later]] = top[on[later]]
         same[on[~later]] = _alike(glyphs, scene, top, on[~later])
+    inside &= glyphs.boxes[:, 3] - glyphs.boxes[:, 1] >= SMALLEST
     above[~inside] = -1
     found = _Suspects(above, same & inside, unpainted[glyphs.styles] & inside)
     return found if found.any.any() else None
@@ -195,10 +208,18 @@ def _told(kind: str, glyphs: Glyphs, at: Ints, least: int = LEAST_LETTERS) -> It
     for run in _runs(glyphs, at):
         text = "".join(" " * (i - before > 1) + glyphs.text[i] for before, i in zip([run[0], *run], run, strict=False))
         letters = [char for char in text if char.isalnum()]
-        if len(letters) < least or set(letters) <= {"x", "X"}:
+        if len(letters) < least or says_nothing(text):
             continue
         low, high = glyphs.boxes[run].min(axis=0).tolist(), glyphs.boxes[run].max(axis=0).tolist()
         yield Leak(kind, (low[0], low[1], high[2], high[3]), text)
+
+
+def says_nothing(text: str) -> bool:
+    """Tell whether a text under a box is only its label, or the same over and over, as programs write it into boxes."""
+    flat = "".join(char for char in text.lower() if char.isalnum())
+    if set(flat) <= {"x"} or _LABEL.fullmatch(flat):
+        return True
+    return any(flat.startswith(flat[size:]) for size in range(LEAST_PERIOD, len(flat) // 2 + 1))
 
 
 def _runs(glyphs: Glyphs, at: Ints) -> Iterator[list[int]]:
@@ -217,6 +238,14 @@ def _outside(text: _Text, frame: Frame) -> Iterator[Leak]:
     """Tell of text that lies outside the visible part of the page."""
     outside = ((text.points < 0) | (text.points > [frame.width, frame.height])).any(axis=1)
     yield from _told("outside", text.glyphs, np.flatnonzero(outside))
+
+
+def _tiny(text: _Text, frame: Frame) -> Iterator[Leak]:
+    """Tell of text that is too small to be read."""
+    small = np.array([0 < kind.size < TINY for kind in text.glyphs.kinds], dtype=np.bool_)[text.glyphs.styles]
+    small &= text.glyphs.boxes[:, 3] - text.glyphs.boxes[:, 1] < 2 * TINY  # a size alone may be wrong
+    inside = ((text.points >= 0) & (text.points <= [frame.width, frame.height])).all(axis=1)
+    yield from _told("unseen", text.glyphs, np.flatnonzero(small & inside), TINY_LETTERS)
 
 
 # --- boxes with nothing under them
@@ -242,9 +271,9 @@ def _is_plain(cover: Cover) -> bool:
 
 def _pictures(scene: Scene, boxes: list[int], *, scan: bool) -> Iterator[Leak]:
     """Tell of boxes over a part of a picture that shows something there when they are lifted."""
-    images = [i for i, cover in enumerate(scene.covers) if cover.kind == IMAGE]
-    over = [i for i in boxes if scan or scene.covers[i].colour != 0xFFFFFF]
-    over = [i for i in over if any(_holds(scene, image, i) for image in images[-FEW:])]
+    images = [i for i, cover in enumerate(scene.covers) if cover.kind == IMAGE][:FEW]
+    dark = (i for i in boxes if scene.covers[i].colour != 0xFFFFFF)
+    over = boxes if scan else [i for i in dark if any(_holds(scene, image, i) for image in images)]
     if not over:
         return
     sides = scene.boxes[over]
@@ -252,8 +281,11 @@ def _pictures(scene: Scene, boxes: list[int], *, scan: bool) -> Iterator[Leak]:
     drawing = Drawing(scene.page, scene.frame, sides)
     shown = drawing.flat(drawing.draw(), inner)
     with lifted(scene.covers[i] for i in over):
-        beneath = drawing.flat(drawing.draw(), inner)
-    for box in sides[shown & ~beneath].tolist():
+        beneath = drawing.draw()
+    gone = drawing.flat(beneath, inner) | (drawing.sums((beneath < DARK).astype(np.float64), inner) > BURNT)
+    if scan:  # or the background of a slide, which is no paper and hides nothing
+        gone |= drawing.sums(beneath, inner) < PAPER
+    for box in sides[shown & ~gone].tolist():
         yield Leak("picture", tuple(box))
 
 
@@ -264,7 +296,7 @@ def _holds(scene: Scene, image: int, box: int) -> bool:
     a, b = scene.boxes[image], scene.boxes[box]
     wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     own = (b[2] - b[0]) * (b[3] - b[1])
-    return bool(wide > 0 and high > 0 and wide * high > 0.6 * own and (a[2] - a[0]) * (a[3] - a[1]) > 1.5 * own)
+    return bool(wide > 0 and high > 0 and wide * high > 0.9 * own and (a[2] - a[0]) * (a[3] - a[1]) > 1.5 * own)
 
 
 def _measured(glyphs: Glyphs, boxes: list[Floats]) -> Iterator[Leak]:
@@ -283,5 +315,7 @@ def _measured(glyphs: Glyphs, boxes: list[Floats]) -> Iterator[Leak]:
         if not ((left > -1) & (left < near)).any() or not ((right > -1) & (right < near)).any():
             continue
         wide = rows[line, 2] - rows[line, 0]
-        if x1 - x0 > 1.2 * float(sizes[line].max()) and float(wide.max()) > 1.4 * float(wide.min()):
+        em = float(sizes[line].max())
+        chosen = HOLE - 0.05 < (x1 - x0) / em < HOLE + 0.1  # our own gap, which is as wide for every word
+        if x1 - x0 > 1.2 * em and float(wide.max()) > 1.4 * float(wide.min()) and not chosen:
             yield Leak("measurable", (float(x0), float(y0), float(x1), float(y1)))
