@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from dlp.formats import XLSX, Source, xlsx
+from dlp.formats import XLSX, Source, plain_sheets
 from dlp.formats.room import Room
 from dlp.formats.room import read as read_as
 from dlp.model import Document, GapKind, Zone
@@ -202,8 +202,8 @@ def test_the_quick_way_reads_what_the_parser_reads(rows: str, monkeypatch: pytes
         return Counter((s.text, s.zone) for s in document.segments), tables, {g.kind for g in document.gaps}
 
     quick = seen()
-    monkeypatch.setattr(xlsx, "_plainly_written", lambda _: None)
-    monkeypatch.setattr(xlsx, "_plain_strings", lambda _: None)
+    monkeypatch.setattr(plain_sheets, "read_sheet", lambda *_: None)
+    monkeypatch.setattr(plain_sheets, "read_strings", lambda *_: None)
     assert seen() == quick
 
 
@@ -224,8 +224,8 @@ def test_odd_sheets_are_for_the_parser(old: bytes, new: bytes) -> None:
     with zipfile.ZipFile(io.BytesIO(xlsx_of([["姓名", "号码"], ["张三", "1"]]))) as made:
         plain = made.read("xl/worksheets/sheet1.xml")
     assert old in plain
-    assert xlsx._plainly_written(plain) is not None
-    assert xlsx._plainly_written(plain.replace(old, new, 1)) is None
+    assert plain_sheets.read_sheet(plain, Room().check_time) is not None
+    assert plain_sheets.read_sheet(plain.replace(old, new, 1), Room().check_time) is None
 
 
 @pytest.mark.parametrize(
@@ -245,5 +245,5 @@ def test_shared_strings_are_read_alike(strings: str, monkeypatch: pytest.MonkeyP
     cells = row('<c r="A1" t="s"><v>0</v></c>', '<c r="B1" t="s"><v>1</v></c>')
     raw = changed(xlsx_of([["x"]]), {"xl/sharedStrings.xml": made, "xl/worksheets/sheet1.xml": sheet(cells)})
     quick = Counter((s.text, s.zone) for s in read(raw).segments)
-    monkeypatch.setattr(xlsx, "_plain_strings", lambda _: None)
+    monkeypatch.setattr(plain_sheets, "read_strings", lambda *_: None)
     assert Counter((s.text, s.zone) for s in read(raw).segments) == quick

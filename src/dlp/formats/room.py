@@ -299,13 +299,15 @@ class Reading:
         self.segments.append(Segment(text=text, part=part, anchor=anchor, zone=zone))
         return len(self.segments) - 1
 
-    def tabulate(self, rows: Iterable[tuple[Slice, ...]], *, part: tuple[str, ...]) -> None:
-        """Append one table; a table without rows is none."""
+    def tabulate(
+        self, rows: Iterable[tuple[Slice, ...]], *, part: tuple[str, ...], boxed: Sequence[int] | None = None
+    ) -> None:
+        """Append one table; a table without rows is none. `boxed` are the rows with `BOXED` letters, where known."""
         kept = tuple(row for row in rows if row)
         if kept:
             self.room.spend_cells(sum(map(len, kept)))
             self.tables.append(Table(part=part, rows=kept))
-            for row in kept:
+            for row in kept if boxed is None else [kept[number] for number in boxed]:
                 if len(row) >= BOXED:
                     self._join_boxes(row, part)
 

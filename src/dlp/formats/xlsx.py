@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
-from dlp.formats import XLSX, Full, Source, ooxml_proof, xlsx_cut, zipsafe
-from dlp.formats.ooxml import Members, Taker, Walk, check_encoding, parse, relations
-from dlp.formats.ooxml_text import NUMBERED, Block, Collector
+import numpy as np
+
+from dlp.formats import XLSX, Full, Source, ooxml_proof, plain_sheets, xlsx_cut, zipsafe
+from dlp.formats.ooxml import Members, Taker, Walk, parse, relations
+from dlp.formats.ooxml_text import Block, Collector
+from dlp.formats.plain_sheets import NUMBER, SHARED, Cells, column
 from dlp.formats.room import Reading, Room
 from dlp.formats.rows import Rows
 from dlp.model import Cut, Document, GapKind, Removed, Zone
@@ -73,7 +76,7 @@ class _Workbook(Walk):
         def read() -> None:
             sink = _Strings(self.reading, self.path(self._shared_part), self.shared)
             data = self.package.read(self._shared_part)
-            plain = _plain_strings(data)
+            plain = plain_sheets.read_strings(data, self.room.check_time)
             if plain is not None:
                 data, found = plain
                 self.room.spend_segments(len(found))
@@ -92,25 +95,16 @@ class _Workbook(Walk):
 
     def _read_xml(self, name: str, data: bytes) -> None:
         """Read a part; the rows of a sheet that is written as Excel writes them are not worth a parser's events."""
-        plain = _plainly_written(data)
+        plain = plain_sheets.read_sheet(data, self.room.check_time)
         if plain is None:
             super()._read_xml(name, data)
             return
-        before, rows, after = plain
-        # What stands around the rows is small and read as ever; the rows are read only if that is well-formed.
-        skeleton = f"{before}<sheetData/>{after}".encode()
         cells = _Cells(self, self.path(name))
-        for number, row in enumerate(rows):
-            if number % 1024 == 0:
-                self.room.check_time()
-            for letters, kind, formula, value, inline in _CELLS.findall(row):
-                if formula and _WORDS.search(formula):
-                    self.reading.add(_unescape(formula), part=cells.part, anchor=f"f{number}{letters}", zone=Zone.HIDDEN)
-                if text := value or inline:
-                    cells.plain(_column(letters), kind or "n", _unescape(text), shared=bool(value))
-            cells.rows.end_row()
+        for some in plain.cells:
+            cells.take(some)
         cells.rows.end()
-        super()._read_xml(name, skeleton)
+        # What stands around the rows is small and read as ever.
+        super()._read_xml(name, plain.around)
 
     def collector(self, name: str) -> Collector:
         """Return a collector that knows rows and cells when the part turns out to be a sheet."""
@@ -143,6 +137,7 @@ class _Cells(Taker):
         self._column = -1
         self._kind = ""
         self._value: list[str] = []
+        self._formulas = 0
         self.sheet = False
 
     def block(self, block: Block) -> int | None:
@@ -155,16 +150,39 @@ class _Cells(Taker):
             return None
         return super().block(block._replace(zone=Zone.HIDDEN))
 
-    def plain(self, column: int, kind: str, text: str, *, shared: bool) -> None:
-        """Take a cell of one value; `shared` tells that a value of kind `s` is the number of a shared text."""
-        self._kind = kind
-        if text := self._resolve(text, shared=shared):
-            self.rows.cell(column, text)
+    def take(self, cells: Cells) -> None:
+        """Take some whole rows."""
+        for formula in filter(_WORDS.search, cells.formulas):
+            self._formulas += 1
+            self.reading.add(formula, part=self.part, anchor=f"f{self._formulas}", zone=Zone.HIDDEN)
+        texts, kinds = cells.texts, cells.kinds
+        for i in np.flatnonzero(kinds == NUMBER).tolist():
+            if "E" in texts[i]:
+                texts[i] = _plain(texts[i])
+        shared = np.flatnonzero(kinds == SHARED)
+        if shared.size:
+            found = np.array(texts, dtype=object)
+            found[shared] = self._look_up(found[shared].tolist())
+            texts = found.tolist()
+        self.rows.extend(cells.rows, cells.columns, texts)
+
+    def _look_up(self, numbers: list[str]) -> list[str]:
+        """Return the shared texts of these numbers."""
+        strings = self._book.shared
+        if all(map(str.isdecimal, numbers)):
+            places = list(map(int, numbers))
+            if max(places) < len(strings):
+                self._book.used.update(places)
+                found = list(map(strings.__getitem__, places))
+                self.reading.room.spend_chars(sum(map(len, found)))
+                return found
+        self._kind = "s"
+        return [self._resolve(number, shared=True) for number in numbers]
 
     def cell(self, attrib: Mapping[str, str]) -> None:
         """Begin a cell; without a reference it stands behind the one before."""
         found = _REFERENCE.fullmatch(attrib.get("r", ""))
-        self._column = _column(found[1]) if found else self.rows.next
+        self._column = column(found[1]) if found else self.rows.next
         self._kind = attrib.get("t", "n")
         self._value = []
 
@@ -218,99 +236,6 @@ class _Sheet(Collector):
             self._taker.rows.end_row()
         elif self._depth == 0:
             self._taker.rows.end()
-
-
-# --- sheets as Excel writes them: rows of cells of one value each, told by their text
-
-_CELL = (
-    r'<c r="([A-Z]{1,3})[0-9]{1,7}"(?: s="[0-9]{1,6}")?(?: t="([a-zA-Z]{1,9})")?(?:/>|>'
-    r'(?:<f(?: [a-z0-9]{1,4}="[A-Za-z0-9:$]{0,30}")*(?:/>|>([^<>]*)</f>))?'
-    r'(?:<v>([^<>]*)</v>|<v ?/>|<is><t(?: xml:space="preserve")?>([^<>]*)</t></is>)?</c>)'
-)
-_BARE = re.sub(r"(?<!\\)\((?!\?)", "(?:", _CELL)
-"""The same without groups."""
-_ATTRIBUTES = r'(?: [A-Za-z0-9]+(?::[A-Za-z0-9]+)?="[A-Za-z0-9:.]{0,20}")*'
-_CELLS = re.compile(_CELL)
-_ROWS = re.compile(rf"\s*<row({_ATTRIBUTES}) ?(?:/>|>((?:\s*{_BARE})*+)\s*</row>)\s*")
-_OTHER = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|<!|]]>|&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7});)")
-_NUMERIC = re.compile(r"&#([0-9]{1,7});")
-_SHEET_START = re.compile(r"<(?:worksheet)[ >]")
-
-
-def _plainly_written(data: bytes) -> tuple[str, list[str], str] | None:
-    """Return what stands before the rows of a sheet, the rows, and what follows; None when it is written otherwise."""
-    start = data.removeprefix(b"\xef\xbb\xbf")
-    first, last = start.find(b"<sheetData>"), start.rfind(b"</sheetData>")
-    if not 0 < first < last or start.count(b"<sheetData") != 1 or not start.startswith((b"<?xml", b"<worksheet")):
-        return None
-    try:
-        check_encoding(data)
-        text = start.decode("utf-8")
-    except (Full, UnicodeDecodeError):
-        return None
-    if _OTHER.search(text) or not _SHEET_START.search(text[:2048]):
-        return None
-    if not all(map(_is_character, {int(number) for number in _NUMERIC.findall(text)})):
-        return None
-    first, last = text.find("<sheetData>"), text.rfind("</sheetData>")
-    inner = text[first + len("<sheetData>") : last]
-    rows: list[str] = []
-    at = 0
-    for found in _ROWS.finditer(inner):
-        if found.start() != at or NUMBERED.search(found[1]):
-            return None
-        at = found.end()
-        rows.append(found[2] or "")
-    if at != len(inner):
-        return None
-    return text[:first], rows, text[last + len("</sheetData>") :]
-
-
-_STRINGS = re.compile(r'\s*(?:<si><t(?: xml:space="preserve")?>([^<>]*)</t></si>|<si ?/>)\s*')
-_SST = re.compile(r"((?:<\?xml[^<>]*\?>)?\s*<sst [^<>]*[^<>/]>)(.*)(</sst>\s*)", re.DOTALL)
-
-
-def _plain_strings(data: bytes) -> tuple[bytes, list[str]] | None:
-    """Return the part of the shared strings without them, and them; None when they are not written in the plain way."""
-    try:
-        check_encoding(data)
-        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-    except (Full, UnicodeDecodeError):
-        return None
-    whole = _SST.fullmatch(text)
-    if whole is None or _OTHER.search(text):
-        return None
-    if not all(map(_is_character, {int(number) for number in _NUMERIC.findall(text)})):
-        return None
-    found: list[str] = []
-    at = 0
-    for one in _STRINGS.finditer(whole[2]):
-        if one.start() != at:
-            return None
-        at = one.end()
-        found.append(_unescape(one[1] or ""))
-    return ((whole[1] + whole[3]).encode(), found) if at == len(whole[2]) else None
-
-
-def _is_character(code: int) -> bool:
-    """Tell whether XML 1.0 allows a character."""
-    return code in (9, 10, 13) or 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code <= 0x10FFFF
-
-
-def _unescape(text: str) -> str:
-    if "&" not in text:
-        return text
-    text = _NUMERIC.sub(lambda found: chr(int(found[1])) if found[1] != "38" else "&amp;", text)
-    for name, sign in (("lt", "<"), ("gt", ">"), ("quot", '"'), ("apos", "'"), ("amp", "&")):
-        text = text.replace(f"&{name};", sign)
-    return text
-
-
-def _column(letters: str) -> int:
-    number = 0
-    for letter in letters:
-        number = 26 * number + ord(letter) - 64
-    return number - 1
 
 
 def _plain(text: str) -> str:
