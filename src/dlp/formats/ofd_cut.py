@@ -221,6 +221,8 @@ def _left(thing: Thing, names: Names) -> Iterator[Any]:
             node.remove(child)
         node.set("ID", names.new())
         points = [_point(thing, number) for number in places]
+        if thing.laid:
+            points = _bounded(node, thing, points)
         own = glyphs.get(id(code.node), {})
         first = places[0] - thing.starts[id(code.node)]
         for run in _stretches([number - first for number in own if first <= number < first + len(places)]):
@@ -233,8 +235,6 @@ def _left(thing: Thing, names: Names) -> Iterator[Any]:
             if any(abs(step) >= 0.00005 for step in steps) or (name == "DeltaX" and steps):
                 piece.set(name, " ".join(map(_say, steps)))
         piece.text = "".join(thing.letters[number][0].text[thing.letters[number][1]] for number in places)
-        if thing.laid:
-            _resize(node, thing, points)
         yield node
 
 
@@ -259,17 +259,20 @@ def _point(thing: Thing, number: int) -> tuple[float, float]:
     return x, y
 
 
-def _resize(node: Any, thing: Thing, points: Sequence[tuple[float, float]]) -> None:
+def _bounded(node: Any, thing: Thing, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Give an object that was laid anew the bounds of what is in it: the old ones tell how long the line was."""
     bounds = numbers(node.get("Boundary", ""))
     matrix = numbers(node.get("CTM", ""))
-    if len(bounds) == 4:
-        scale = matrix[0] if len(matrix) == 6 else 1.0
-        reach = (points[-1][0] + thing.size) * scale + (matrix[4] if len(matrix) == 6 else 0.0)
-        node.set("Boundary", " ".join(map(_say, (bounds[0], bounds[1], reach, bounds[3]))))
+    scale, shift = (matrix[0], matrix[4]) if len(matrix) == 6 else (1.0, 0.0)
     if thing.stretch < 1:
         narrow = next(iter(numbers(node.get("HScale", ""))), 1.0)
         node.set("HScale", _say(narrow * thing.stretch))
+    if len(bounds) != 4:
+        return list(points)
+    first = points[0][0]
+    wide = (points[-1][0] - first + thing.size) * scale + shift
+    node.set("Boundary", " ".join(map(_say, (bounds[0] + first * scale, bounds[1], wide, bounds[3]))))
+    return [(x - first, y) for x, y in points]
 
 
 def _glyphs(thing: Thing) -> dict[int, dict[int, str]]:
