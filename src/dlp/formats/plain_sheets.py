@@ -10,7 +10,7 @@ import numpy as np
 
 from dlp.formats import Full, plain_xml
 from dlp.formats.ooxml import check_encoding
-from dlp.formats.plain_xml import Codes, Ints, Tags
+from dlp.formats.plain_xml import Codes, Flags, Ints, Tags
 
 NUMBER, SHARED, TEXT = 0, 1, 2
 """What the value of a cell is."""
@@ -39,6 +39,20 @@ _SHEET_TAGS = {
 _SHEET_STARTS = {b"<row ": _ROW, b"<c ": _CELL, b"<f ": _FORMULA, b"<t ": _T}
 _ITEM_TAGS = {b"<si>": _ITEM, b"</si>": _ITEM_END, b"<si/>": _NO_ITEM, b"<si />": _NO_ITEM, **_T_TAGS}
 _ITEM_STARTS = {b"<t ": _T, b"<phoneti": _RUBY}
+
+
+def _any_of(*kinds: int) -> Flags:
+    """Return a table that tells whether a kind is one of these."""
+    return np.isin(np.arange(_RUBY + 1), kinds)
+
+
+_IN_ROW = _any_of(_CELL, _NO_CELL, _ROW_END)
+_BETWEEN_ROWS = _any_of(_ROW, _NO_ROW, _END)
+_BETWEEN_ITEMS = _any_of(_ITEM, _NO_ITEM, _END)
+_LOOSE = _any_of(_ROW, _NO_ROW, _ROW_END, _NO_CELL, _CELL_END)
+"""Behind these stand blanks, if anything."""
+_TOLD = _any_of(_VALUE, _T, _FORMULA)
+"""Behind these stands what is read."""
 
 _CELL_FORM = re.compile(rb'<c r="([A-Z]{1,3})0"(?: s="0")?(?: t="([a-zA-Z]{1,9})")? ?/?')
 _ROW_FORM = re.compile(
@@ -110,7 +124,7 @@ def _is_ours(data: bytes) -> bool:
         check_encoding(data)
     except Full:
         return False
-    return plain_xml.is_plain(data)
+    return True
 
 
 # --- sheets
@@ -128,19 +142,18 @@ def _cells(raw: bytes) -> Cells | None:
     cell = np.flatnonzero(kinds == _CELL)
     steps = np.append(kinds, [_END] * 8).astype(np.uint8)
     formula, value, after = _walk(steps, cell)
+    held = (value > 0) & (np.append(tags.text, [0] * 8)[value] > 0)
     if not _in_order(steps, cell, after) or not _are_written_plainly(tags, kinds):
         return None
     known = _known(tags, cell)
-    texts = tags.texts(value[value > 0])
+    texts = tags.texts(value[held])
     formulas = tags.texts(formula)
     if known is None or texts is None or formulas is None:
         return None
-    held = value > 0
     columns, sorts = known
     sorts = np.where((steps[np.maximum(value, 0)] == _T) & (sorts == SHARED), TEXT, sorts)[held].astype(np.uint8)
     rows = np.searchsorted(np.flatnonzero((kinds == _ROW) | (kinds == _NO_ROW)), cell[held])
-    full = np.array([bool(text) for text in texts], dtype=np.bool_)
-    return Cells(rows[full], columns[held][full], sorts[full], list(filter(None, texts)), formulas)
+    return Cells(rows, columns[held], sorts, texts, formulas)
 
 
 def _walk(steps: Codes, cell: Ints) -> tuple[Ints, Ints, Ints]:
@@ -167,17 +180,14 @@ def _in_order(steps: Codes, cell: Ints, after: Ints) -> bool:
         return False
     inside = np.concatenate([after, np.flatnonzero((steps == _ROW) | (steps == _NO_CELL))]) + 1
     outside = np.flatnonzero((steps == _ROW_END) | (steps == _NO_ROW)) + 1
-    return bool(np.isin(steps[inside], [_CELL, _NO_CELL, _ROW_END]).all()) and bool(
-        np.isin(steps[outside], [_ROW, _NO_ROW, _END]).all()
-    )
+    return bool(_IN_ROW[steps[inside]].all()) and bool(_BETWEEN_ROWS[steps[outside]].all())
 
 
 def _are_written_plainly(tags: Tags, kinds: Codes) -> bool:
     """Tell whether rows, formulas and texts have no attribute that says something, and text stands in values only."""
-    loose = np.isin(kinds, [_ROW, _NO_ROW, _ROW_END, _NO_CELL, _CELL_END])
-    silent = ~loose & ~np.isin(kinds, [_VALUE, _T, _FORMULA])
+    loose = _LOOSE[kinds]
     return (
-        not tags.text[silent].any()
+        not tags.text[~loose & ~_TOLD[kinds]].any()
         and not tags.has_text(loose)
         and _match(tags, (kinds == _ROW) | (kinds == _NO_ROW), _ROW_FORM)
         and _match(tags, (kinds == _FORMULA) | (kinds == _NO_FORMULA), _FORMULA_FORM)
@@ -186,7 +196,7 @@ def _are_written_plainly(tags: Tags, kinds: Codes) -> bool:
     )
 
 
-def _match(tags: Tags, which: Codes, form: re.Pattern[bytes]) -> bool:
+def _match(tags: Tags, which: Flags, form: re.Pattern[bytes]) -> bool:
     forms = tags.forms(np.flatnonzero(which))
     return forms is not None and all(map(form.fullmatch, set(forms)))
 
@@ -236,7 +246,7 @@ def _items(raw: bytes) -> list[str] | None:
         return None
     after = np.concatenate([at, np.flatnonzero(steps == _NO_ITEM)]) + 1
     loose = (kinds == _ITEM_END) | (kinds == _NO_ITEM)
-    if not np.isin(steps[after], [_ITEM, _NO_ITEM, _END]).all() or tags.has_text(loose):
+    if not _BETWEEN_ITEMS[steps[after]].all() or tags.has_text(loose):
         return None
     if tags.text[~loose & (kinds != _T)].any():
         return None

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 
 _CHUNK = 1 << 18  # bytes read at once: what is looked at stays in the cache of the processor
-_LONGEST_NUMBER = 10  # digits in a tag: the shortest number that tells something is longer
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONGEST_REFERENCE = 9  # characters after the `&`
 _BETWEEN = "\1"  # stands between texts: XML has no such character
 _NAMED = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
@@ -25,10 +26,9 @@ _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)
 _FIRST_PRINTED = 0x20
 
 
-def is_plain(raw: bytes) -> bool:
+def _is_allowed(raw: bytes, signs: Codes) -> bool:
     """Tell whether there is no character in some bytes that XML forbids."""
-    signs = np.frombuffer(raw, dtype=np.uint8)
-    low = signs[signs < _FIRST_PRINTED]
+    low = signs[signs < _FIRST_PRINTED] if int(signs.min(initial=_FIRST_PRINTED)) < _FIRST_PRINTED else signs[:0]
     blank = (low == ord("\t")) | (low == ord("\n")) | (low == ord("\r"))
     return bool(blank.all()) and b"\xef\xbf\xbe" not in raw and b"\xef\xbf\xbf" not in raw
 
@@ -70,9 +70,9 @@ class Tags(NamedTuple):
             found[self.head == _word(tag)] = number
         return found
 
-    def closed(self) -> npt.NDArray[np.bool_]:
+    def closed(self) -> Flags:
         """Tell which tags end in a slash."""
-        flags: npt.NDArray[np.bool_] = self.raw[self.end - 1] == ord("/")
+        flags: Flags = self.raw[self.end - 1] == ord("/")
         return flags
 
     def forms(self, which: Ints) -> list[bytes] | None:
@@ -80,14 +80,14 @@ class Tags(NamedTuple):
         if not which.size:
             return []
         raw = self._gather(self.begin[which], self.end[which] + 1 - self.begin[which])
-        digit = (raw >= ord("0")) & (raw <= ord("9"))
-        raw[digit] = ord("0")
-        edges = np.flatnonzero(np.diff(digit, prepend=False, append=False))
-        if edges.size and int((edges[1::2] - edges[::2]).max()) > _LONGEST_NUMBER:
+        digit = raw - np.uint8(ord("0")) < 10
+        two = digit[1:] & digit[:-1]
+        four = two[2:] & two[:-2]
+        eight = four[4:] & four[:-4]
+        if (eight[3:] & eight[:-3]).any():  # eleven digits in a row, as in a telephone number
             return None
-        digit[1:] &= digit[:-1].copy()
-        digit[0] = False
-        return raw[~digit].tobytes().split(b">")[:-1]
+        first = np.concatenate(([True], ~two))
+        return raw[first].tobytes().translate(_ZEROS).split(b">")[:-1]
 
     def texts(self, which: Ints) -> list[str] | None:
         """Return the text behind some tags; `None` when it is not text, or uses names of its own."""
@@ -109,7 +109,7 @@ class Tags(NamedTuple):
             text = unescaped
         return text.split(_BETWEEN)[:-1]
 
-    def has_text(self, which: npt.NDArray[np.bool_]) -> bool:
+    def has_text(self, which: Flags) -> bool:
         """Tell whether anything but blanks stands behind some tags."""
         at = np.flatnonzero(which & (self.text > 0))
         return bool(at.size) and bool(self._gather(self.end[at] + 1, self.text[at]).tobytes().strip(b" \t\r\n"))
@@ -122,6 +122,8 @@ def tags(raw: bytes) -> Tags | None:
     """Find the tags of some bytes; `None` when there are none, or `<` and `>` do not alternate."""
     padded = raw + bytes(8)
     signs = np.frombuffer(padded, dtype=np.uint8)
+    if not _is_allowed(raw, signs[: len(raw)]):
+        return None
     begin, end = np.flatnonzero(signs == ord("<")), np.flatnonzero(signs == ord(">"))
     if not begin.size or begin.size != end.size or (end < begin).any() or (begin[1:] < end[:-1]).any():
         return None

@@ -89,8 +89,8 @@ class _Workbook(Walk):
 
     def rest(self) -> None:
         """Add the shared strings that no cell refers to: they leave with the file all the same."""
-        for number, text in enumerate(self.shared):
-            if number not in self.used and text and not text.isspace():
+        for number in sorted(set(range(len(self.shared))) - self.used):
+            if (text := self.shared[number]) and not text.isspace():
                 self.reading.add(text, part=self.path(self._shared_part), anchor=str(number), zone=Zone.HIDDEN)
 
     def _read_xml(self, name: str, data: bytes) -> None:
