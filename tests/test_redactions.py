@@ -14,12 +14,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email import message_from_bytes
 from email.message import EmailMessage
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
 import cv2
 import libarchive
+import lxml.html
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageFont, PngImagePlugin
@@ -102,6 +104,21 @@ def cells(encoding: str, delimiter: str = ",") -> Callable[[bytes], str]:
     return read
 
 
+def html_of(encoding: str) -> bytes:
+    """Return a page with secrets in text, attributes, links, comments, scripts, styles, character references."""
+    spelled = "".join(f"&#{ord(sign)};" for sign in ID)
+    return (
+        f'<!DOCTYPE html><html><head><meta http-equiv="Content-Type" content="text/html; charset={encoding}">'
+        f'<title>身份证号{OTHER}</title><meta name="author" content="电话{PHONE}">'
+        f"<script>var phone = '{PHONE}';</script><style>p::after {{ content: '身份证号{ID}' }}</style></head>"
+        f'<body onload="say({PHONE})"><!-- 身份证号{ID} -->'
+        f"<p>出租方身份<b>证号：{ID[:6]}</b><i>{ID[6:]}</i>，{KEPT}。</p>"
+        f'<table><tr><td>身份证号</td><td title="身份证号{OTHER}">{spelled}</td></tr></table>'
+        f'<a href="tel:{PHONE}">电话{PHONE}</a><img width=1 height=1 src="https://example.com/{PHONE}.gif">'
+        f"<p>A&lt;B &amp; 身份证号{OTHER}<br>第二行</p></body></html>"
+    ).encode(encoding)
+
+
 def letter_of() -> bytes:
     """Return a message with secrets in every place that is carried over, and in some that are not."""
     made = EmailMessage()
@@ -113,6 +130,7 @@ def letter_of() -> bytes:
     made["Subject"] = f"关于身份证号{ID}的函，{KEPT}"
     made["Date"] = "Tue, 24 Nov 2026 08:00:00 +0800"
     made.set_content(TEXT, charset="gb18030", cte="base64")
+    made.add_alternative(html_of("utf-8").decode(), subtype="html")
     made.add_attachment(rows_of().encode(), maintype="text", subtype="csv", filename=f"表{OTHER}.csv")
     made.add_attachment(package({"内.txt": TEXT}), maintype="application", subtype="zip", filename="a.zip")
     inner = EmailMessage()
@@ -253,6 +271,27 @@ def etree_texts(raw: bytes) -> str:
     return "\n".join("".join(ET.fromstring(part).itertext()) for part in parts)  # noqa: S314  our own copy
 
 
+def html_texts(encoding: str) -> Callable[[bytes], str]:
+    """Return a reader of pages by the parser of the standard library, which sees attributes and comments too."""
+
+    def read(raw: bytes) -> str:
+        found: list[str] = []
+        look = HTMLParser()
+        look.handle_data = found.append  # type: ignore[method-assign]
+        look.handle_comment = found.append  # type: ignore[method-assign]
+        look.handle_starttag = lambda tag, attrs: found.extend(f"{tag} {value}" for _, value in attrs)  # type: ignore[method-assign]
+        look.feed(raw.decode(encoding))
+        assert not any(said.startswith("script") for said in found)
+        return "".join(found)
+
+    return read
+
+
+def lxml_texts(raw: bytes) -> str:
+    """Return the text of a page as lxml reads it from its bytes, by the encoding that it declares."""
+    return "".join(lxml.html.document_fromstring(raw).itertext())
+
+
 class Case(NamedTuple):
     """A file with secrets in it, and readers that had no part in its redaction."""
 
@@ -283,6 +322,8 @@ CASES = {
         Case("a.txt.bz2", bz2.compress(TEXT.encode()), (lambda raw: bz2.decompress(raw).decode(),)),
         Case("a.tar.xz", tar_of(MEMBERS, "w:xz"), (tar_texts, libarchive_texts)),
         Case("deep.zip", package({"内/a.zip": package({"b.zip": package({"c.txt": TEXT})})}), (zip_texts,), ()),
+        Case("a.html", html_of("utf-8"), (html_texts("utf-8"), lxml_texts), (KEPT, "A<B & ", "第二行")),
+        Case("gbk.html", html_of("gb18030"), (html_texts("gb18030"), lxml_texts), (KEPT, "A<B & ", "第二行")),
         Case("a.eml", letter_of(), (mail_texts,), (KEPT, "某处", "某人", "plain words")),
         Case("a.mbox", MAILBOX, (mailbox_texts,)),
         Case("b.txt.xz", lzma.compress(TEXT.encode()), (lambda raw: lzma.decompress(raw).decode(),)),

@@ -7,8 +7,8 @@ stands between the lines, comments, scripts, attributes that hold words, and eve
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
 from lxml import etree
@@ -16,7 +16,7 @@ from lxml import etree
 from dlp.formats import Full, Source
 from dlp.formats.loose import decode_base64
 from dlp.formats.room import Reading, Room
-from dlp.model import Document, GapKind, Slice, Zone
+from dlp.model import Cut, Document, GapKind, Removed, Slice, Zone
 from dlp.sniff import charset
 
 MEDIA = ("text/html",)
@@ -40,7 +40,7 @@ _SPOKEN = frozenset(
     ).split()
 )
 _NUMBERED = re.compile(r"\d{6}")
-_LINKS = frozenset({"href", "src", "action", "data", "cite"})
+LINKS = frozenset({"href", "src", "action", "data", "cite"})
 _HIDING = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0(?:\.0*)?\s*(?:;|$|!)"
     r"|font-size\s*:\s*0(?:\.0*)?(?:px|pt|em|rem|%)?\s*(?:;|$|!)|text-indent\s*:\s*-\d{3,}",
@@ -57,16 +57,35 @@ _CELLS = ("td", "th")
 _ZONES = {"header": Zone.HEADER, "footer": Zone.FOOTER}
 
 
+def warm() -> None:
+    """Load what writes pages: called once, before any child is forked."""
+    from dlp.formats import html_cut  # noqa: F401, PLC0415  it imports this module
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the page without the cuts, and without what is no part of what it shows."""
+    from dlp.formats import html_cut  # noqa: PLC0415  it imports this module
+
+    return html_cut.redact(source, cuts, out, room)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return a copy as the parser of Python reads it."""
+    from dlp.formats import html_cut  # noqa: PLC0415  it imports this module
+
+    return html_cut.verify(source, before, cuts, room)
+
+
 def extract(source: Source, room: Room) -> Document:
     """Return all text of a page. A page that can be read in several encodings is read in each."""
     reading = Reading(room)
     try:
         data = source.content()
-        texts = _decode(data)
+        texts = decoded(data)
         if not texts:
             reading.miss(GapKind.CORRUPT, "the page is in no encoding that fits it")
         for number, (text, encoding) in enumerate(texts):
-            _walk(text, reading, suffix=f"~{encoding}" if number else "")
+            walk(text, reading, suffix=f"~{encoding}" if number else "")
         _read_data(texts[0][0] if texts else "", reading)
     except Full as full:
         reading.miss(full.kind, full.detail)
@@ -75,23 +94,27 @@ def extract(source: Source, room: Room) -> Document:
 
 def _read_data(text: str, reading: Reading) -> None:
     """Read the files that stand in the page as data, each once."""
-    seen: set[str] = set()
-    for found in _DATA.finditer(text):
-        if found[1] in seen:
-            continue
-        seen.add(found[1])
-        if len(seen) > _MOST_DATA:
-            raise Full(GapKind.TOO_MANY, f"it holds more than {_MOST_DATA} files as data")
-        data = decode_base64(unquote(found[1]))
+    for number, packed in enumerate(packed_files(text), 1):
+        data = decode_base64(unquote(packed))
         reading.room.spend_entries()
         reading.room.spend_bytes(len(data))
         if data:
-            reading.take(reading.room.descend(f"data {len(seen)}", data))
+            reading.take(reading.room.descend(f"data {number}", data))
         else:
             reading.miss(GapKind.CORRUPT, "a file that stands in the page as data cannot be unpacked")
 
 
-def _decode(data: bytes) -> list[tuple[str, str]]:
+def packed_files(text: str) -> list[str]:
+    """Return the files that stand in a page as data, as they are written there, each once."""
+    seen: dict[str, None] = {}
+    for found in DATA.finditer(text):
+        seen[found[1]] = None
+        if len(seen) > _MOST_DATA:
+            raise Full(GapKind.TOO_MANY, f"it holds more than {_MOST_DATA} files as data")
+    return list(seen)
+
+
+def decoded(data: bytes) -> list[tuple[str, str]]:
     """Return the readings of a page: what it declares first, then whatever else is plausible."""
     found = [(reading.text, reading.encoding) for reading in charset.readings(data)]
     declared = _META.search(data[:4096])
@@ -104,24 +127,33 @@ def _decode(data: bytes) -> list[tuple[str, str]]:
     return found
 
 
-def _walk(text: str, reading: Reading, *, suffix: str) -> None:
+def walk(text: str, reading: Reading, *, suffix: str = "") -> None:
+    """Read the text of a page; `suffix` names a reading of it that is not the first."""
     part = (*reading.room.part, suffix) if suffix else reading.room.part
-    page = _Page(reading, part, hidden=bool(suffix))
-    parser = etree.HTMLParser(target=page, no_network=True, huge_tree=False)
-    # Whatever a document type or a declaration says about the encoding, this is text already.
-    text = text.replace("\0", "")
+    page = Page(reading, part, hidden=bool(suffix))
     try:
-        for at in range(0, len(text), _CHUNK):
-            parser.feed(text[at : at + _CHUNK])
-            reading.room.check_time()
-        parser.close()
+        parse(text, etree.HTMLParser(target=page, no_network=True, huge_tree=False), reading.room)
     except etree.LxmlError:
         reading.miss(GapKind.CORRUPT, "the page is nested too deep, or is none", part=part)
     page.close()
 
 
-class _Page:
-    """Target of the parser: joins inline text to blocks."""
+def parse(text: str, parser: Any, room: Room) -> Any:
+    """Feed a page to a parser and return what that makes of it."""
+    # Whatever a document type or a declaration says about the encoding, this is text already.
+    text = text.replace("\0", "")
+    for at in range(0, len(text), _CHUNK):
+        parser.feed(text[at : at + _CHUNK])
+        room.check_time()
+    return parser.close()
+
+
+Pieces = list[tuple[str, Any]]
+"""Texts one behind the other, each with the place it comes from."""
+
+
+class Page:
+    """Target of the parser: joins inline text to blocks. `place` says where the text comes from that is learnt next."""
 
     def __init__(self, reading: Reading, part: tuple[str, ...], *, hidden: bool) -> None:
         self._reading = reading
@@ -129,8 +161,9 @@ class _Page:
         self._hidden = hidden
         self._open: list[tuple[str, bool]] = []
         self._veiled = 0
-        self._text: list[str] = []
-        self._aside: list[str] = []
+        self._text: Pieces = []
+        self._aside: Pieces = []
+        self.place: Any = None
         self._tables: list[list[list[Slice]]] = []
         self._cells: list[int] = []
         self._seen: set[str] = set()
@@ -141,7 +174,7 @@ class _Page:
         if tag in _BLOCKS:
             self._flush()
         elif tag == "br":
-            self._text.append("\n")
+            self._text.append(("\n", None))
         veiled = tag in _UNSHOWN or "hidden" in attrib or bool(_HIDING.search(attrib.get("style", "")))
         if veiled and not self._veiled:
             self._flush_aside()
@@ -188,23 +221,23 @@ class _Page:
 
     def data(self, text: str) -> None:
         """Learn text."""
-        (self._aside if self._veiled else self._text).append(text)
+        (self._aside if self._veiled else self._text).append((text, self.place))
 
     def comment(self, text: str) -> None:
         """Learn a comment; markup in it (conditional comments of Office) is read as text too."""
-        self._add(text, Zone.COMMENT)
+        self._add([(text, None)], Zone.COMMENT)
         if "<" in text:
-            self._add(_TAG.sub("", text), Zone.COMMENT)
+            self._add([(_TAG.sub("", text), None)], Zone.COMMENT)
 
     def pi(self, target: str, data: str | None = None) -> None:
         """Learn a processing instruction."""
-        self._add(f"{target} {data or ''}", Zone.HIDDEN)
+        self._add([(f"{target} {data or ''}", None)], Zone.HIDDEN)
 
     def doctype(self, *names: str | None) -> None:
         """Learn the document type; nothing it names is fetched."""
         text = " ".join(name for name in names if name)
         if not text.isascii():
-            self._add(text, Zone.HIDDEN)
+            self._add([(text, None)], Zone.HIDDEN)
 
     def close(self) -> None:
         """Learn that the page has ended."""
@@ -212,21 +245,25 @@ class _Page:
         self._flush_aside()
 
     def _flush(self) -> None:
-        text, self._text = "".join(self._text), []
+        pieces, self._text = self._text, []
         self._flush_aside()
         zone = next((_ZONES[name] for name, _ in reversed(self._open) if name in _ZONES), Zone.BODY)
-        self._add(text, zone)
+        self._add(pieces, zone)
 
     def _flush_aside(self) -> None:
-        text, self._aside = "".join(self._aside), []
-        self._add(text, Zone.METADATA if self._open and self._open[-1][0] == "title" else Zone.HIDDEN)
+        pieces, self._aside = self._aside, []
+        self._add(pieces, Zone.METADATA if self._open and self._open[-1][0] == "title" else Zone.HIDDEN)
 
-    def _add(self, text: str, zone: Zone) -> None:
-        text = text.strip()
+    def _add(self, pieces: Pieces, zone: Zone) -> None:
+        text = "".join([text for text, _ in pieces]).strip()
         if text:
             self._count += 1
             zone = Zone.HIDDEN if self._hidden else zone
+            self.note(str(self._count), pieces)
             self._reading.add(text, part=self._part, anchor=str(self._count), zone=zone)
+
+    def note(self, anchor: str, pieces: Pieces) -> None:
+        """Learn of what a segment is made; its text is that of the pieces without the blanks around it."""
 
     def _read_attributes(self, tag: Any, attrib: Mapping[str, str]) -> None:
         for name, value in attrib.items():
@@ -235,14 +272,21 @@ class _Page:
                 continue
             self._seen.add(value)
             meta = tag == "meta" and name == "content"
-            self._add(value, Zone.METADATA if meta else Zone.HIDDEN)
-            if "%" in value and name in _LINKS:
-                self._add(unquote(value), Zone.HIDDEN)
+            self._add([(value, Value(value, whole=True))], Zone.METADATA if meta else Zone.HIDDEN)
+            if "%" in value and name in LINKS:
+                self._add([(unquote(value), Value(value, whole=False))], Zone.HIDDEN)
             if name == "srcdoc":
-                self._add(_TAG.sub("", value), Zone.HIDDEN)
+                self._add([(_TAG.sub("", value), Value(value, whole=False))], Zone.HIDDEN)
+
+
+class Value(NamedTuple):
+    """The place of a text that is the value of attributes, or something that was read out of it."""
+
+    value: str
+    whole: bool
 
 
 _TAG = re.compile(r"<[^<>]*>")
-_DATA = re.compile(r"data:[\w/+.;=-]{0,100};base64,([A-Za-z0-9+/=%\s]{24,})", re.IGNORECASE)
+DATA = re.compile(r"data:[\w/+.;=-]{0,100};base64,([A-Za-z0-9+/=%\s]{24,})", re.IGNORECASE)
 """A picture or file that stands in the page itself, in an attribute or a style (RFC 2397)."""
 _MOST_DATA = 500
