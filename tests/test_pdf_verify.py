@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pikepdf
 import pypdfium2
 import pytest
@@ -43,12 +44,16 @@ def test_a_proper_copy_passes_every_layer() -> None:
     }
 
 
+@needs_font
 def test_what_is_shown_around_a_box_is_handed_to_ocr() -> None:
-    """The row of the box and its neighbours become one picture; the far end of the page does not."""
-    seen = looked(copies.copy())
-    assert len(seen.pictures) == 1
-    assert 60 < seen.pictures[0].height < 400
-    assert seen.pictures[0].page == 1
+    """The row of the box and the next become one picture, no character cut in two; the rest of the page does not."""
+    (picture,) = looked(copies.copy()).pictures
+    grey = np.frombuffer(zlib.decompress(picture.raw), dtype=np.uint8).reshape(picture.height, picture.width)
+    assert picture.page == 1
+    ink = np.flatnonzero((grey < 128).any(axis=1))
+    assert 60 < ink[-1] - ink[0] < 180
+    assert (grey[:, :20] == 255).all()
+    assert (grey[:, -20:] == 255).all()
 
 
 def test_each_reader_gives_its_text() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,13 @@ _SPECK = 3  # pixels that may differ under a box: what two antialiased edges lea
 CHANGED = 0.001  # of the page
 _LUMP, _LUMPED = 16, 0.12  # pixels a side, and the share of such a block that may change: less than a character does
 _DARK = 110
-_AROUND = 1.5  # heights of a box above and below it that are looked at
-_ASIDE = 8.0  # heights of a box beside it
+_AROUND = 1.2  # heights of a box above and below it that are looked at
+_ASIDE = 4.0  # heights of a box beside it
 _NEAR = 14.0  # points between two boxes that are looked at together
 _HEIGHT_LEAST = 8.0  # points
+_SHEET = 736  # pixels a side: the OCR engine blows up what is smaller
+_APART = 24  # pixels between two pieces on a sheet
+_WIDEN, _HEIGHTEN = 40.0, 12.0  # points that a piece may grow so that no character is cut in two
 
 
 def drawn(page: Any, dpi: float) -> tuple[Grey, float]:
@@ -148,8 +151,8 @@ def spared(shape: tuple[int, ...], scale: float, boxes: Places, bands: Places) -
     return mask
 
 
-def around(boxes: Places, size: tuple[float, float], most: int) -> list[Sides]:
-    """Return what is to be read around the boxes: near ones together, at most `most` places."""
+def around(boxes: Places, size: tuple[float, float]) -> list[Sides]:
+    """Return what is to be read around the boxes, near ones together."""
     wide, high = size
     places: list[Sides] = []
     for x0, y0, x1, y1 in sorted(boxes, key=lambda box: (box[1], box[0])):
@@ -159,9 +162,6 @@ def around(boxes: Places, size: tuple[float, float], most: int) -> list[Sides]:
             places[-1] = _both(places[-1], near)
         else:
             places.append(near)
-    while len(places) > most:
-        first = min(range(len(places) - 1), key=lambda at: places[at + 1][1] - places[at][3])
-        places[first : first + 2] = [_both(places[first], places[first + 1])]
     return [(max(0.0, x0), max(0.0, y0), min(wide, x1), min(high, y1)) for x0, y0, x1, y1 in places]
 
 
@@ -169,27 +169,59 @@ def _both(one: Sides, two: Sides) -> Sides:
     return min(one[0], two[0]), min(one[1], two[1]), max(one[2], two[2]), max(one[3], two[3])
 
 
-def crops(page: Any, places: Places, number: int, room: Room) -> Iterator[Picture]:
-    """Yield the places of a page as pictures for the OCR engine, cut where nothing is cut through."""
+def sheet(page: Any, places: Places, number: int, room: Room) -> Picture | None:
+    """Return the places of a page one below the other as a picture for the OCR engine; None where they are empty."""
     grey, scale = drawn(page, READ_DPI)
-    for x0, y0, x1, y1 in places:
-        rows = _widened(grey, int(y0 * scale), int(y1 * scale), int(12 * scale), axis=1)
-        band = grey[rows[0] : rows[1]]
-        columns = _widened(band, int(x0 * scale), int(x1 * scale), band.shape[1], axis=0)
-        piece = np.ascontiguousarray(band[:, columns[0] : columns[1]])
-        if min(piece.shape) < READ_DPI // 10 or int(piece.max()) - int(piece.min()) <= _FLAT:
-            continue
-        room.spend_pixels(piece.size)
-        packed = zlib.compress(piece.tobytes(), 1)
-        room.spend_packed(len(packed))
-        yield Picture(part=room.part, page=number, width=piece.shape[1], height=piece.shape[0], raw=packed)
+    pieces = [piece for place in places for piece in [_cut_out(grey, scale, place)] if piece is not None]
+    if not pieces:
+        return None
+    wide = max(_SHEET, *(piece.shape[1] + 2 * _APART for piece in pieces))
+    high = _APART + sum(piece.shape[0] + _APART for piece in pieces)
+    whole = np.full((max(_SHEET, high), wide), 255, dtype=np.uint8)
+    at = _APART
+    for piece in pieces:
+        whole[at : at + piece.shape[0], _APART : _APART + piece.shape[1]] = piece
+        at += piece.shape[0] + _APART
+    room.spend_pixels(whole.size)
+    packed = zlib.compress(whole.tobytes(), 1)
+    room.spend_packed(len(packed))
+    return Picture(part=room.part, page=number, width=wide, height=whole.shape[0], raw=packed)
 
 
-def _widened(grey: Grey, low: int, high: int, most: int, *, axis: int) -> tuple[int, int]:
-    """Move both ends outwards to the next row or column of one colour, at most `most` pixels."""
-    empty = grey.max(axis=axis).astype(int) - grey.min(axis=axis) <= _FLAT
-    size = len(empty)
+def _cut_out(grey: Grey, scale: float, place: Sides) -> Grey | None:
+    """Return the pixels of a place, each line of them widened to the next blank and white beyond it."""
+    x0, y0, x1, y1 = (int(side * scale) for side in place)
+    top, bottom = _widened(_blank(grey, 1), y0, y1, int(_HEIGHTEN * scale))
+    band = grey[top:bottom]
+    if min(band.shape) < READ_DPI // 10 or int(band.max()) - int(band.min()) <= _FLAT:
+        return None
+    out = np.full_like(band, 255)
+    ends = []
+    for first, last in _lines(_blank(band, 1)):
+        line = band[first:last]
+        ends.append(_widened(_blank(line, 0), x0, x1, int(_WIDEN * scale)))
+        left, right = ends[-1]
+        out[first:last, left:right] = line[:, left:right]
+    return np.ascontiguousarray(out[:, min(end[0] for end in ends) : max(end[1] for end in ends)])
+
+
+def _blank(grey: Grey, axis: int) -> npt.NDArray[np.bool_]:
+    """Tell which rows (axis 1) or columns (axis 0) are of one colour."""
+    blank: npt.NDArray[np.bool_] = grey.max(axis=axis).astype(int) - grey.min(axis=axis) <= _FLAT
+    return blank
+
+
+def _lines(blank: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return begin and end of each run of rows that are not blank, with the blank ones above it."""
+    last = np.flatnonzero(~blank[:-1] & blank[1:]) + 1
+    ends = [*last.tolist(), len(blank)]
+    return [(first, end) for first, end in zip([0, *ends[:-1]], ends, strict=True) if first < end]
+
+
+def _widened(blank: npt.NDArray[np.bool_], low: int, high: int, most: int) -> tuple[int, int]:
+    """Move both ends outwards to the next blank, at most `most` pixels."""
+    size = len(blank)
     low, high = max(0, min(low, size - 1)), max(1, min(high, size))
-    start = next((at for at in range(low, max(-1, low - most), -1) if empty[at]), low)
-    end = next((at for at in range(high, min(size, high + most)) if empty[at]), high)
+    start = next((at for at in range(low, max(-1, low - most), -1) if blank[at]), low)
+    end = next((at for at in range(high, min(size, high + most)) if blank[at]), high)
     return start, end

@@ -22,8 +22,7 @@ from dlp.formats.room import Full, Reading, Room
 from dlp.model import Check, Cut, Document, Mode
 
 MEDIA = "application/pdf"
-PAGE_LOOKS = 4  # places of one page that go to the OCR engine
-LOOKS = 60  # of one document; where a page is a picture, all of them do
+LOOKS = 40  # pages of which something goes to the OCR engine; of those that are pictures, all do
 IDLE_SHARE = 0.4  # of the wall clock: from here on pages without a cut are not compared any more
 _NAMES = ("pages", "boxes", "carve", "keys", "fonts", "covered", "ink", "places", "fidelity")
 
@@ -291,12 +290,13 @@ class _Proof:
         """Have what is shown around the boxes read by OCR."""
         if not boxes:
             return
-        places = pdf_ink.around(boxes, shown.get_size(), PAGE_LOOKS)
-        if self._looks + len(places) > LOOKS and not page.is_picture:
+        if self._looks >= LOOKS and not page.is_picture:
             self._done["read:rest"] = "unavailable"
             return
-        self._looks += len(places)
-        self.reading.pictures += pdf_ink.crops(shown, places, page.number, self._room)
+        self._looks += 1
+        picture = pdf_ink.sheet(shown, pdf_ink.around(boxes, shown.get_size()), page.number, self._room)
+        if picture is not None:
+            self.reading.pictures.append(picture)
 
 
 def _inner(box: Sides) -> Sides:
