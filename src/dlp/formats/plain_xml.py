@@ -28,9 +28,11 @@ _FIRST_PRINTED = 0x20
 
 def _is_allowed(raw: bytes, signs: Codes) -> bool:
     """Tell whether there is no character in some bytes that XML forbids."""
-    low = signs[signs < _FIRST_PRINTED] if int(signs.min(initial=_FIRST_PRINTED)) < _FIRST_PRINTED else signs[:0]
-    blank = (low == ord("\t")) | (low == ord("\n")) | (low == ord("\r"))
-    return bool(blank.all()) and b"\xef\xbf\xbe" not in raw and b"\xef\xbf\xbf" not in raw
+    if int(signs.min(initial=_FIRST_PRINTED)) < _FIRST_PRINTED:
+        low = signs[signs < _FIRST_PRINTED]
+        if not ((low == ord("\t")) | (low == ord("\n")) | (low == ord("\r"))).all():
+            return False
+    return raw.isascii() or not (b"\xef\xbf\xbe" in raw or b"\xef\xbf\xbf" in raw)
 
 
 def chunks(raw: bytes, end: bytes) -> Iterator[bytes]:
@@ -124,8 +126,9 @@ def tags(raw: bytes) -> Tags | None:
     signs = np.frombuffer(padded, dtype=np.uint8)
     if not _is_allowed(raw, signs[: len(raw)]):
         return None
-    begin, end = np.flatnonzero(signs == ord("<")), np.flatnonzero(signs == ord(">"))
-    if not begin.size or begin.size != end.size or (end < begin).any() or (begin[1:] < end[:-1]).any():
+    both = np.flatnonzero((signs & ~np.uint8(ord("<") ^ ord(">"))) == ord("<"))
+    begin, end = both[::2], both[1::2]
+    if not both.size or both.size % 2 or (signs[begin] != ord("<")).any() or (signs[end] != ord(">")).any():
         return None
     if raw[: int(begin[0])].strip(b" \t\r\n"):
         return None
