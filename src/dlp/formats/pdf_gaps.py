@@ -9,6 +9,7 @@ width of the whole line is known), and where a line begins is believed only if t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 HOLE = 5.0  # em: width of every hole
@@ -71,18 +72,35 @@ class _Chunk(NamedTuple):
 def lay(letters: Sequence[Letter], around: Around) -> Laid | None:
     """Lay one line anew; chunks without a hole stay where they are. None where there is no room for it."""
     chunks = _chunks(sorted(letters, key=lambda one: (one.x0, one.x1)), around.rules)
+    items = [_items(chunk.letters) for chunk in chunks]
+    begins: list[float] = []
+    for number, chunk in enumerate(chunks):
+        start = _begin(chunk, around, items[number]) if _has_hole(chunk) else chunk.letters[0].x0
+        if begins and not _has_hole(chunks[number - 1]):
+            start = max(start, _stop(chunks[number - 1]) + BLANK * chunk.letters[0].em)
+        begins.append(max(start, begins[-1] + chunk.letters[0].em) if begins else start)
     moved: list[Moved] = []
     holes: list[tuple[float, float]] = []
     for number, chunk in enumerate(chunks):
-        if not any(letter.gone for letter in chunk.letters):
+        if not _has_hole(chunk):
             continue
-        following = chunks[number + 1].letters[0].x0 if number + 1 < len(chunks) else None
-        laid = _lay_chunk(chunk, around, following)
+        limit = chunk.right - SAME if chunk.right is not None else around.width - chunk.letters[0].em
+        if number + 1 < len(chunks):
+            limit = min(limit, begins[number + 1] - CLOSE * chunk.letters[0].em)
+        laid = _fit(items[number], begins[number], limit)
         if laid is None:
             return None
         moved += laid.letters
         holes += laid.holes
     return Laid(tuple(moved), tuple(holes))
+
+
+def _has_hole(chunk: _Chunk) -> bool:
+    return any(letter.gone for letter in chunk.letters)
+
+
+def _stop(chunk: _Chunk) -> float:
+    return max(letter.x1 for letter in chunk.letters)
 
 
 def _chunks(letters: list[Letter], rules: Sequence[float]) -> list[_Chunk]:
@@ -114,38 +132,33 @@ class _Item(NamedTuple):
     em: float
 
 
-def _lay_chunk(chunk: _Chunk, around: Around, following: float | None) -> Laid | None:
-    items = _items(chunk.letters)
-    em = max(item.em for item in items)
-    fixed = sum(item.gap + item.width for item in items)
-    holes = [item for item in items if not item.letters]
-    wanted = fixed + sum(HOLE * item.em for item in holes)
-    least = fixed + sum(LEAST_HOLE * item.em for item in holes)
-    start = _begin(chunk, around, wanted)
-    limit = min(
-        chunk.right - SAME if chunk.right is not None else around.width - em,
-        following - CLOSE * em if following is not None else around.width,
-    )
+def _wanted(items: list[_Item], hole: float) -> float:
+    return sum(item.gap + item.width + (0 if item.letters else hole * item.em) for item in items)
+
+
+def _fit(items: list[_Item], start: float, limit: float) -> Laid | None:
+    """Place items from `start`; holes shrink first, then letters, by no more than what others leave them."""
     room = limit - start
+    wanted, least = _wanted(items, HOLE), _wanted(items, LEAST_HOLE)
     if wanted <= room:
-        hole, stretch = HOLE, 1.0
-    elif least <= room:
-        hole, stretch = LEAST_HOLE + (HOLE - LEAST_HOLE) * (room - least) / (wanted - least), 1.0
-    else:
-        hole, stretch = LEAST_HOLE, room / least
-        if stretch < LEAST_STRETCH and fixed > 0:
-            return None
-        if stretch <= 0:
-            return None
-    return _place(items, start, hole, stretch)
+        return _place(items, start, HOLE, 1.0)
+    if least <= room:
+        return _place(items, start, LEAST_HOLE + (HOLE - LEAST_HOLE) * (room - least) / (wanted - least), 1.0)
+    stretch = room / least
+    if stretch <= 0 or (stretch < LEAST_STRETCH and any(item.letters for item in items)):
+        return None
+    return _place(items, start, LEAST_HOLE, stretch)
 
 
 def _items(letters: list[Letter]) -> list[_Item]:
     items: list[_Item] = []
     end: float | None = None
     behind_blank = False
+    spread = _spread(letters)
     for letter in letters:
         gap = 0.0 if end is None else letter.x0 - end
+        if behind_blank and abs(gap - spread) < CLOSE * letter.em:
+            gap = 0.0
         last = items[-1] if items else None
         if letter.gone:
             if last is None or last.letters:
@@ -163,6 +176,13 @@ def _items(letters: list[Letter]) -> list[_Item]:
     return items
 
 
+def _spread(letters: list[Letter]) -> float:
+    """Return what is added to each blank of a line that is set to both margins."""
+    gaps = [two.x0 - one.x1 for one, two in pairwise(letters) if one.blank]
+    em = letters[0].em
+    return gaps[0] if len(gaps) > 1 and max(gaps) - min(gaps) < CLOSE * em else 0.0
+
+
 def _snap(gap: float, em: float, *, blank: bool) -> float:
     """Return a gap that tells nothing but that there is one; beside a blank there is none."""
     if gap < CLOSE * em or (blank and gap < em):
@@ -170,10 +190,9 @@ def _snap(gap: float, em: float, *, blank: bool) -> float:
     return BLANK * em if gap < em else round(gap / em) * em
 
 
-def _begin(chunk: _Chunk, around: Around, wanted: float) -> float:
+def _begin(chunk: _Chunk, around: Around, items: list[_Item]) -> float:
     """Return where a chunk begins: by the lines that begin, end or are centred like it, else by a coarse grid."""
-    start = chunk.letters[0].x0
-    stop = max(letter.x1 for letter in chunk.letters)
+    start, stop, wanted = chunk.letters[0].x0, _stop(chunk), _wanted(items, HOLE)
     if any(abs(start - edge) < SAME for edge in around.begins):
         return start
     left = chunk.left if chunk.left is not None else min(around.begins, default=None)

@@ -2,7 +2,8 @@
 
 Where nothing moves, a text instruction keeps its displacement: what was a glyph becomes a number of the same width.
 Where a line is laid anew, each text of its text object is placed by an absolute matrix, so that nothing depends on
-what stood before it.
+what stood before it; and the spacing of its content is written anew for each text, because that of a justified line
+tells how wide the line was.
 """
 
 from __future__ import annotations
@@ -22,14 +23,49 @@ from dlp.formats.placed import Turn
 _FINE = 1e-3  # em: smaller steps of the pen are rounding
 _JOINED = 0.02  # points: glyphs that follow one another this exactly are one string
 _PAINTS = frozenset(("S", "s", "f", "F", "f*", "B", "B*", "b", "b*"))
+_SPACES = ("Tc", "Tw", "Tz")
 _MOVES = frozenset(("Td", "TD", "Tm", "T*"))
+
+
+Spacing = tuple[float, float, float]
+"""Between letters, between words, and how letters are stretched."""
+
+
+class _Out:
+    """Instructions that are written, with the spacing that a reader of them has at each moment."""
+
+    def __init__(self, *, exact: bool) -> None:
+        self.ops: list[Op] = []
+        self._exact = exact
+        self._now: Spacing = (0.0, 0.0, 1.0)
+        self._kept: list[Spacing] = []
+
+    def put(self, op: Op) -> None:
+        """Write an instruction of the content; its spacing is left out where texts bring their own."""
+        if self._exact:
+            if op.name in _SPACES:
+                return
+            if op.name == "q":
+                self._kept.append(self._now)
+            elif op.name == "Q":
+                self._now = self._kept.pop()
+        self.ops.append(op)
+
+    def space(self, wanted: Spacing) -> None:
+        """Bring the spacing to what a text needs."""
+        if not self._exact:
+            return
+        for name, old, new in zip(_SPACES, self._now, wanted, strict=True):
+            if old != new:
+                self.ops.append(Op(name, [_decimal(100 * new if name == "Tz" else new, 5)]))
+        self._now = wanted
 
 
 def rewrite(content: Content, places: Places, names: Mapping[int, str]) -> list[Op]:
     """Return the instructions of one content without what has to go. `names` are new names at `Do` instructions."""
     shows = {show.at: show for show in content.shows}
     dropped = {path.at for part, path in places.dropped if part is content}
-    ops: list[Op] = []
+    out = _Out(exact=any(show in places.moved for show in content.shows))
     for begin, end in _blocks(content.ops):
         here = [shows[at] for at in range(begin, end) if at in shows]
         loose = any(show in places.moved for show in here)
@@ -39,19 +75,19 @@ def rewrite(content: Content, places: Places, names: Mapping[int, str]) -> list[
                 continue
             hidden = at in content.hidden
             if at in shows:
-                ops += _show(op, shows[at], places, hidden=hidden, loose=loose)
+                _show(out, op, shows[at], places, hidden=hidden, loose=loose)
             elif at in dropped or (hidden and op.name in _PAINTS):
-                ops.append(Op("n", ()))
+                out.put(Op("n", ()))
             elif hidden and op.name in ("Do", "sh", "BI"):
                 continue
             elif loose and op.name in _MOVES:
                 if op.name == "TD":
-                    ops.append(Op("TL", [-_number(op.operands[1])]))
+                    out.put(Op("TL", [-_number(op.operands[1])]))
             elif at in names:
-                ops.append(Op("Do", [pikepdf.Name(names[at])]))
+                out.put(Op("Do", [pikepdf.Name(names[at])]))
             else:
-                ops.append(op)
-    return ops
+                out.put(op)
+    return out.ops
 
 
 def _blocks(ops: list[Op]) -> Iterator[tuple[int, int]]:
@@ -67,26 +103,28 @@ def _blocks(ops: list[Op]) -> Iterator[tuple[int, int]]:
     yield start, len(ops)
 
 
-def _show(op: Op, show: Show, places: Places, *, hidden: bool, loose: bool) -> list[Op]:
-    """Return what one text instruction becomes."""
+def _show(out: _Out, op: Op, show: Show, places: Places, *, hidden: bool, loose: bool) -> None:
+    """Write what one text instruction becomes."""
     gone = set(range(len(show.codes))) if hidden else places.gone.get(show, set())
     moved = places.moved.get(show)
-    ops: list[Op] = []
-    if op.name == '"':
-        ops += [Op("Tw", [op.operands[0]]), Op("Tc", [op.operands[1]])]
+    manner = show.manner
     if moved and not hidden:
-        return ops + _runs(show, gone, moved)
+        _runs(out, show, gone, moved)
+        return
+    out.space((manner.spacing, manner.word, manner.stretch))
     if loose:
-        ops.append(Op("Tm", [_decimal(value, 6) for value in show.start]))
+        out.put(Op("Tm", [_decimal(value, 6) for value in show.start]))
     elif op.name in ("'", '"'):
-        if not gone:
-            return [op]
-        ops.append(Op("T*", ()))
+        if op.name == '"':
+            out.put(Op("Tw", [op.operands[0]]))
+            out.put(Op("Tc", [op.operands[1]]))
+        out.put(Op("T*", ()))
     if gone:
-        return [*ops, Op("TJ", [pikepdf.Array(_spaced(show, gone))])]
-    if op.name in ("'", '"'):
-        return [*ops, Op("Tj", [op.operands[-1]])]
-    return [*ops, op]
+        out.put(Op("TJ", [pikepdf.Array(_spaced(show, gone))]))
+    elif op.name in ("'", '"'):
+        out.put(Op("Tj", [op.operands[-1]]))
+    else:
+        out.put(op)
 
 
 def _spaced(show: Show, gone: set[int]) -> list[Any]:
@@ -121,42 +159,36 @@ def _behind(show: Show, code: bytes) -> float:
     return (manner.spacing + (manner.word if code == b" " else 0.0)) * (1.0 if show.vertical else manner.stretch)
 
 
-def _runs(show: Show, gone: set[int], moved: Mapping[int, Moved]) -> list[Op]:
-    """Return a text instruction as strings at places of their own, without any spacing."""
-    manner = show.manner
+def _runs(out: _Out, show: Show, gone: set[int], moved: Mapping[int, Moved]) -> None:
+    """Write a text instruction as strings at places of their own, without any spacing."""
     back = inverse((*show.ctm[:4], 0.0, 0.0))
     scale = show.turn[0]
-    ops = [Op("Tc", [0]), Op("Tw", [0])]
-    stretch = 1.0
     text = b""
     start: Turn = show.start
-    pen = 0.0
+    stretch, pen = 1.0, 0.0
     for number, code in enumerate(show.codes):
         if number in gone:
             continue
         old = put(show.turn, show.starts[number], 0.0)[0]
         now = moved.get(number, Moved(0, old, 1.0))
         if text and (abs(now.x - pen) > _JOINED or now.stretch != stretch):
-            ops += _string(text, start)
+            _string(out, text, start)
             text = b""
         if not text:
             a, b, c, d, e, f = show.matrix_at(number)
             across, up = put(back, now.x - old, 0.0)
             start = (a, b, c, d, e + across, f + up)
-            if now.stretch != stretch:
-                stretch = now.stretch
-                ops.append(Op("Tz", [_decimal(100 * manner.stretch * stretch, 4)]))
+            stretch = now.stretch
+            out.space((0.0, 0.0, show.manner.stretch * stretch))
         text += code
         pen = now.x + (show.ends[number] - show.starts[number]) * scale * now.stretch
     if text:
-        ops += _string(text, start)
-    if stretch != 1.0:
-        ops.append(Op("Tz", [_decimal(100 * manner.stretch, 4)]))
-    return [*ops, Op("Tc", [_decimal(manner.spacing, 6)]), Op("Tw", [_decimal(manner.word, 6)])]
+        _string(out, text, start)
 
 
-def _string(text: bytes, start: Turn) -> list[Op]:
-    return [Op("Tm", [_decimal(value, 6) for value in start]), Op("Tj", [pikepdf.String(text)])]
+def _string(out: _Out, text: bytes, start: Turn) -> None:
+    out.put(Op("Tm", [_decimal(value, 6) for value in start]))
+    out.put(Op("Tj", [pikepdf.String(text)]))
 
 
 def _decimal(value: float, places: int) -> Decimal:

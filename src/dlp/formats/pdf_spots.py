@@ -21,6 +21,7 @@ NEAR = 0.35  # em: base lines nearer than this are one line
 _UPRIGHT = 0.05  # of the size: what leans or climbs more is not laid anew
 _UNDER, _OVER = 0.35, 0.2  # em below and above the base line, where rules under and over a word stand
 _STROKE = 2.5  # points: what is higher is no rule under a word
+_LITTLE = 0.85  # of the width of letters: what is stretched less than this is not meant to be seen
 _LONG = 0.2  # of a word: what is shorter is a part of a drawing
 
 
@@ -162,7 +163,7 @@ class _Page:
             em, gone = _em(show), self.places.gone.get(show, set())
             for number, code in enumerate(show.codes):
                 x0 = put(show.turn, show.starts[number], 0.0)[0]
-                x1 = put(show.turn, show.ends[number], 0.0)[0]
+                x1 = x0 + (show.ends[number] - show.starts[number]) * show.turn[0] * _even(show)
                 letters.append(Letter(x0, x1, em, number in gone, code == b" ", len(owners)))
                 owners.append((show, number))
         top, bottom = row.base - 0.8 * row.em, row.base
@@ -174,7 +175,7 @@ class _Page:
             raise NeedsRaster("there is no room for a gap that tells nothing")
         for one in laid.letters:
             show, number = owners[one.owner]
-            self.places.moved.setdefault(show, {})[number] = one
+            self.places.moved.setdefault(show, {})[number] = one._replace(stretch=one.stretch * _even(show))
         fonts = [show.manner.font for show in members if show in self.places.gone]
         high = max((font.ascent / font.em for font in fonts if font), default=0.88)
         low = min((font.descent / font.em for font in fonts if font), default=-0.12)
@@ -258,6 +259,12 @@ def _inside(cores: Floats, sides: Sides) -> list[int]:
 
 def _em(show: Show) -> float:
     return abs(show.turn[3] * show.manner.size) * show.em or 1.0
+
+
+def _even(show: Show) -> float:
+    """Return what undoes a small stretch: some programs set a line to both margins by it."""
+    stretch = show.manner.stretch
+    return 1 / stretch if _LITTLE < stretch < 1 / _LITTLE else 1.0
 
 
 def _is_level(show: Show) -> bool:
