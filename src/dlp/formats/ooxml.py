@@ -118,8 +118,6 @@ def tree(data: bytes, room: Room) -> Any:
     return root
 
 
-_WORDY = re.compile(rb">\s*[^<\s]")
-_TAG = re.compile(rb"<[^/<>][^<>]*>")
 _NAME = re.compile(rb"<([^\s/>]+)")
 _LEAST = 2_048  # bytes; less is not worth the trouble
 
@@ -134,19 +132,46 @@ def condense(data: bytes) -> bytes:
     start = data.removeprefix(b"\xef\xbb\xbf")
     prolog = start.find(b"?>") + 2 if start.startswith(b"<?xml") else 0
     inner = start[prolog:].strip()
-    if len(inner) < _LEAST or any(sign in inner for sign in (b"\0", b"<!", b"<?")) or _WORDY.search(inner):
+    if len(inner) < _LEAST or b"\0" in inner:
         return data
-    try:
-        etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False))
-    except etree.LxmlError:
+    tags = _distinct_tags(inner)
+    if tags is None or not _is_well_formed(data):
         return data  # whoever reads it says why it is broken
-    root, *tags = dict.fromkeys(_TAG.findall(inner))
+    root, *more = tags
     name = _NAME.match(root)
-    if name is None or root.endswith(b"/>") or any(b"xmlns" in tag for tag in tags):
+    if name is None or root.endswith(b"/>") or any(b"xmlns" in tag for tag in more):
         return data
-    alone = (tag if tag.endswith(b"/>") else tag[:-1] + b"/>" for tag in tags)
+    alone = (tag if tag.endswith(b"/>") else tag[:-1] + b"/>" for tag in more)
     head = b'<?xml version="1.0" encoding="UTF-8"?>'
     return b"".join((head, root, *alone, b"</", name[1], b">"))
+
+
+def _distinct_tags(inner: bytes) -> list[bytes] | None:
+    """Return the tags that open something, each once; `None` when there is anything but tags."""
+    found: dict[bytes, None] = {}
+    for piece in dict.fromkeys(inner.split(b"<")[1:]):
+        tag, closed, text = piece.partition(b">")
+        if not closed or text.strip() or tag[:1] in (b"", b"!", b"?"):
+            return None
+        if not tag.startswith(b"/"):
+            found[b"<%b>" % tag] = None
+    return list(found)
+
+
+class _Nothing:
+    """Target of a parser that keeps nothing."""
+
+    def close(self) -> None:
+        pass
+
+
+def _is_well_formed(data: bytes) -> bool:
+    parser = etree.XMLParser(target=_Nothing(), resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        etree.fromstring(data, parser)
+    except etree.LxmlError:
+        return False
+    return True
 
 
 def check_encoding(data: bytes) -> None:
