@@ -56,9 +56,13 @@ class _Text:
 
     def __init__(self, glyphs: Glyphs, scene: Scene) -> None:
         self.glyphs = glyphs
-        self.inked = np.array([not char.isspace() for char in glyphs.text], dtype=np.bool_)
+        self.inked = _inked(glyphs)
         self.points = (glyphs.boxes[:, :2] + glyphs.boxes[:, 2:]) / 2
         self.top = scene.over(self.points)
+
+
+def _inked(glyphs: Glyphs) -> Flags:
+    return ~np.fromiter(map(str.isspace, glyphs.text), dtype=np.bool_, count=len(glyphs.text))
 
 
 def look(page: int, seen: Seen) -> list[Leak]:
@@ -103,7 +107,8 @@ def _suspects(text: _Text, scene: Scene) -> _Suspects | None:
     above = np.full(len(top), -1, dtype=np.int64)
     on = np.flatnonzero(top >= 0)
     if on.size:
-        orders = np.array([scene.texts.get(glyphs.objects[i] or 0, 0) for i in on.tolist()], dtype=np.int64)
+        owners = (glyphs.objects[i] for i in on.tolist())
+        orders = np.fromiter((scene.texts.get(thing or 0, 0) for thing in owners), dtype=np.int64, count=on.size)
         later = np.array([cover.order for cover in scene.covers])[top[on]] > orders
         above[on[later]] = top[on[later]]
         same[on[~later]] = _alike(glyphs, scene, top, on[~later])
@@ -136,7 +141,7 @@ def noted(page: int, seen: Seen, notes: Floats) -> Iterator[Leak]:
     under = np.zeros(len(points), dtype=np.bool_)
     for box in notes:
         under |= ((points >= box[:2]) & (points <= box[2:])).all(axis=1)
-    at = np.flatnonzero(under & np.array([not char.isspace() for char in glyphs.text], dtype=np.bool_))
+    at = np.flatnonzero(under & _inked(glyphs))
     if at.size:
         drawing = Drawing(page, scene.frame, _kernels(glyphs, at))
         yield from _told("covered", glyphs, at[_hidden(glyphs, drawing, drawing.draw(), at)])
@@ -158,7 +163,10 @@ def _hidden(glyphs: Glyphs, drawing: Drawing, shown: Floats, at: Ints) -> Flags:
 
 def _judge(glyphs: Glyphs, scene: Scene, suspects: _Suspects, *, scan: bool) -> Iterator[Leak]:
     """Draw the page with the suspects and without them, and tell of those that make no difference."""
-    at = np.flatnonzero(suspects.any)
+    runs = _runs(glyphs, np.flatnonzero(suspects.any))
+    at = np.array([i for run in runs if _letters(glyphs, run) >= LEAST_LETTERS for i in run], dtype=np.int64)
+    if not at.size:
+        return
     drawing = Drawing(scene.page, scene.frame, _kernels(glyphs, at))
     shown = drawing.draw()
     hidden = _hidden(glyphs, drawing, shown, at)
@@ -207,11 +215,14 @@ def _told(kind: str, glyphs: Glyphs, at: Ints, least: int = LEAST_LETTERS) -> It
     """Give a leak for each run of characters that is long enough to say something."""
     for run in _runs(glyphs, at):
         text = "".join(" " * (i - before > 1) + glyphs.text[i] for before, i in zip([run[0], *run], run, strict=False))
-        letters = [char for char in text if char.isalnum()]
-        if len(letters) < least or says_nothing(text):
+        if _letters(glyphs, run) < least or says_nothing(text):
             continue
         low, high = glyphs.boxes[run].min(axis=0).tolist(), glyphs.boxes[run].max(axis=0).tolist()
         yield Leak(kind, (low[0], low[1], high[2], high[3]), text)
+
+
+def _letters(glyphs: Glyphs, run: list[int]) -> int:
+    return sum(glyphs.text[i].isalnum() for i in run)
 
 
 def says_nothing(text: str) -> bool:
@@ -219,7 +230,8 @@ def says_nothing(text: str) -> bool:
     flat = "".join(char for char in text.lower() if char.isalnum())
     if set(flat) <= {"x"} or _LABEL.fullmatch(flat):
         return True
-    return any(flat.startswith(flat[size:]) for size in range(LEAST_PERIOD, len(flat) // 2 + 1))
+    period = flat.find(flat[:LEAST_PERIOD], LEAST_PERIOD)
+    return 0 < period <= len(flat) // 2 and flat.startswith(flat[period:])
 
 
 def _runs(glyphs: Glyphs, at: Ints) -> Iterator[list[int]]:

@@ -23,6 +23,7 @@ from dlp.model import GapKind, Segment, Strip, Zone
 
 GRAM = 4  # characters that are looked for together
 CHANGED = GRAM + 1  # windows that are gone: a single new character, or a line that breaks elsewhere, costs fewer
+MOST_VALUES, LONGEST_VALUE = 100, 1_000  # of the metadata
 NOTES = 2_000  # annotations of a page that are looked at
 _DRAWN = frozenset(
     ["/Square", "/Circle", "/Highlight", "/Ink", "/Polygon", "/Line", "/PolyLine", "/FreeText", "/Stamp"]
@@ -32,6 +33,8 @@ _TECHNICAL = re.compile(r"/(?:PTEX\.|GTS_|AAPL:|KSO|ICV|WPS|PDFVersion|PXC|rgid|
 _NOBODY = frozenset(["anonymous", "(anonymous)", "unspecified", "untitled", "unknown", "user", "admin"])
 _XMP = ("dc:title", "dc:creator", "dc:description", "dc:subject", "pdf:Keywords")
 _WORDS = re.compile(r"[0-9A-Za-z]+|[\u3400-\u9fff]")
+_TOKENS = re.compile(r"[0-9a-z]+|[\u3400-\u9fff]+")
+_BETWEEN = re.compile(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff])")
 _SIGN = re.compile(r"█{2,}|\bREDACTED\b|已脱敏|已涂黑")
 _SIGNS = frozenset(["covered", "picture", "measurable", "unapplied"])
 _SUBSET = re.compile(r"/[A-Z]{6}\+")
@@ -75,9 +78,9 @@ class Lookout:
         self._guard(0, lambda: _revisions(segments, pages))
         if structure is not None:
             self._notes(structure)
-            shown = "".join(s.text for s in pages)
+            shown = "\n".join(s.text for s in pages)
             redacted = _SIGN.search(shown) is not None or any(leak.kind in _SIGNS for leak in self._all())
-            self._guard(0, lambda: _metadata(structure, _squeezed(shown).lower()))
+            self._guard(0, lambda: _metadata(structure, shown))
             self._guard(0, lambda: _attachments(structure, redacted=redacted))
             self._guard(0, lambda: _remnants(structure, set(shown)) if redacted else ())
         self._guard(0, lambda: _repeated(segments, [leak.text for leak in self._all() if leak.kind == "covered"]))
@@ -231,11 +234,21 @@ def _metadata(structure: Any, shown: str) -> Iterator[Leak]:
             for key in _XMP:
                 value = xmp.get(key)
                 values += [value] if isinstance(value, str) else [str(one) for one in value or ()]
-    for value in dict.fromkeys(value.strip() for value in values):
-        words = _words(value)
-        told = sum(len(word) for word in words if word in shown)
-        if value.lower() not in _NOBODY and sum(map(len, words)) > 1 and 2 * told < sum(map(len, words)):
+    known = set(_tokens(shown))
+    for value in dict.fromkeys(value.strip()[:LONGEST_VALUE] for value in values[:MOST_VALUES]):
+        tokens = list(_tokens(value))
+        told = sum(len(token) for token in tokens if token in known)
+        if value.lower() not in _NOBODY and sum(map(len, tokens)) > 1 and 2 * told < sum(map(len, tokens)):
             yield Leak("metadata")
+
+
+def _tokens(text: str) -> Iterator[str]:
+    """Give the Latin words and numbers of a text, and every two Han characters that follow one another."""
+    for word in _TOKENS.findall(_BETWEEN.sub("", text.lower())):
+        if word.isascii() or len(word) == 1:
+            yield word
+        else:
+            yield from (word[i : i + 2] for i in range(len(word) - 1))
 
 
 def _attachments(structure: Any, *, redacted: bool) -> Iterator[Leak]:
