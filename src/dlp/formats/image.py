@@ -92,7 +92,7 @@ def reading_whole(reading: Reading, media: str, raw: bytes) -> None:
     if at >= 0 and mark is not None:
         rest = raw[at + len(mark) :].lstrip(b"\0\r\n ")
         if len(rest) > 16:
-            reading.take(reading.room.descend("after the end", rest))
+            reading.take(reading.room.descend(pixels.BEHIND, rest))
 
 
 def show(reading: Reading, grey: Any, page: int | None, *, scale: float = 0.0, skip: bool = False) -> str:
@@ -165,7 +165,7 @@ def _metadata(image: Any, reading: Reading) -> None:
         # Places count from the head of the TIFF structure, which stands behind six bytes.
         thumbnail = block[6 + start : 6 + start + size]
         if thumbnail.startswith(b"\xff\xd8"):
-            reading.take(reading.room.descend("preview", thumbnail))
+            reading.take(reading.room.descend(pixels.PREVIEW, thumbnail))
 
 
 def _lines(value: bytes) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
@@ -33,6 +34,7 @@ _FONT_KEPT = frozenset({"ID", "FontName", "FamilyName", "Charset", "Italic", "Bo
 _NOTE_KEPT = frozenset({"ID", "Type", "Subtype", "Visible", "Print", "NoZoom", "NoRotate", "ReadOnly"})
 _NOBODY = {"Creator": "-", "LastModDate": "1980-01-01"}  # an annotation must have them
 _LABEL_FONT = "宋体"
+_PICTURE_IN_SEAL = re.compile(r" #\d{1,2}$")
 _NO_ID = "0" * 32
 
 
@@ -87,9 +89,9 @@ class _Parts:
         for cut in cuts:
             if len(cut.part) == 1 and not cut.anchor and cut.boxes:
                 self.on_page.setdefault(cut.boxes[0].page, []).append(cut)
-            elif cut.part:
+            elif cut.part and _PICTURE_IN_SEAL.sub("", cut.part[0]) in package.members:
                 self.inside.setdefault(cut.part[0], []).append(cut)
-            elif cut.anchor not in ("names", "loose"):
+            elif cut.part or cut.anchor not in ("names", "loose"):
                 raise NotRedactable("what is to be removed is not where it was read")
 
     def tree(self, name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, BinaryIO, NamedTuple
@@ -32,7 +33,13 @@ KINDS = {
     "image/vnd.microsoft.icon": ("ICO",),
 }
 """Media type -> the decoders that may read it."""
-BROKEN = (UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, EOFError, KeyError, IndexError)
+BEHIND, PREVIEW = "after the end", "preview"
+BESIDE = (BEHIND, PREVIEW)
+"""What the reader calls the things that lie beside the pixels of a picture."""
+BROKEN = (
+    *(UnidentifiedImageError, OSError, ValueError, SyntaxError, struct.error, EOFError, LookupError, TypeError),
+    *(AttributeError, ArithmeticError, zlib.error),
+)
 """What a decoder raises for a picture that is broken or cut off."""
 
 _WHITE = 255
@@ -94,7 +101,7 @@ def upright(frame: Any, image: Any) -> Any:
     """Return a frame of `image` as a viewer turns it."""
     try:
         turn = _TURNS.get(image.getexif().get(0x0112, 1))
-    except (*BROKEN, TypeError):
+    except BROKEN:
         turn = None
     return frame if turn is None else frame.transpose(turn)
 
@@ -180,8 +187,10 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
     shown = [cut for cut in cuts if not cut.part and (cut.boxes or cut.anchor == "ocr")]
     told: dict[str, int] = {}
     for cut in cuts:
-        if cut in shown and not cut.boxes:
+        if not cut.part and cut.anchor == "ocr" and not cut.boxes:
             raise NotRedactable("what is to be removed has no place in its picture")
+        if cut.part and cut.part[0] not in BESIDE:
+            raise NotRedactable("what is to be removed is not where it was read")
         if not cut.label:
             continue
         if cut.boxes:
