@@ -6,6 +6,7 @@ product. After each kill the gate is started again and must bring the job to the
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from dlp import config
+from dlp import certificate, config
+from dlp.service import signing
 from dlp.service.desk import Desk
 from sites import Place, lay
 from test_line import CONTRACT, LETTER, MARKED
@@ -68,7 +70,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     # The steps of a job do not depend on how much is looked for; the two packs that these files need start fastest.
     unused = [name for name in packs if name not in ("cn.marks", "cn.identity")]
-    lay(root, extra=f"[packs]\ndisabled = {json.dumps(unused)}\n").run("run", "--once")
+    site = lay(root, extra=f"[packs]\ndisabled = {json.dumps(unused)}\n")
+    site.run("run", "--once")
+    signing.signing_key(site.state)  # kills while it is made are in test_certificate
     return root
 
 
@@ -94,6 +98,7 @@ def ends(site: Place, verdict: str) -> None:
         assert out == [name], out
         assert b"110101199003071233" not in (site.released / name).read_bytes()
         assert len(sealed) == 1
+        assert is_certified(site)
     else:
         assert out == [], out
         assert len(sealed) == 1
@@ -108,6 +113,15 @@ def ends(site: Place, verdict: str) -> None:
         assert desk.audit_verify().broken_at is None
 
 
+def is_certified(site: Place) -> bool:
+    """Tell whether the books hold the certificate of exactly the copy that lies in the release folder."""
+    with Desk.open(config.read(site.config)) as desk:
+        (job,) = (job for job in desk.store.jobs() if job.certificate)
+        signed = desk.certificate(job.id)
+    sha256 = hashlib.sha256((site.released / "redact.txt").read_bytes()).hexdigest()
+    return certificate.is_genuine(signed) and signed.output_sha256 == sha256
+
+
 def survives(template: Path, root: Path, verdict: str, call: str, number: int) -> None:
     """Kill at the `number`-th system call of kind `call`; then let the gate run again."""
     site = prepared(template, root, verdict)
@@ -117,6 +131,7 @@ def survives(template: Path, root: Path, verdict: str, call: str, number: int) -
         whole = path.name.startswith(".dlp-") or verdict in ("allow", "redact")
         assert whole, f"{path.name} leaked at {call} {number}"
         assert verdict != "redact" or b"110101199003071233" not in path.read_bytes()
+        assert path.name != "redact.txt" or is_certified(site), f"it left without its certificate at {call} {number}"
     site.run("run", "--once")
     try:
         ends(site, verdict)

@@ -125,6 +125,7 @@ RASTERS = frozenset({"application/pdf"})
 STOPPED: dict[GapKind, Say] = {
     GapKind.TIMEOUT: Say("脱敏超时", "redacting it took too long"),
     GapKind.CRASHED: Say("脱敏程序中止", "the redactor ended"),
+    GapKind.CORRUPT: Say("脱敏程序出错", "the redactor failed"),
     GapKind.TOO_BIG: Say("脱敏超出资源上限", "redacting it takes more than a limit allows"),
 }
 """Why no copy was made, where it is not what the document holds."""
