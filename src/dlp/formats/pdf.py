@@ -403,7 +403,8 @@ def _body_size(seen: Seen) -> float:
     sizes = np.array([kind.size for kind in seen.glyphs.kinds])
     if not sizes.size or not len(seen.glyphs.styles):
         return 0.0
-    return float(np.median(sizes[seen.glyphs.styles]))
+    ordered = np.sort(sizes[seen.glyphs.styles])
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def _margins(segments: list[Segment], frames: dict[int, Frame], sizes: dict[int, float]) -> list[Segment]:

@@ -24,6 +24,7 @@ STROKE = 1  # text render mode: outline only
 INVISIBLE = (3, 7)  # text render modes that paint nothing
 HIGHER = 0.12  # em: so much further up does a Chinese character reach than the Latin font that pdfium brings
 HYPHEN, BLANK, UNKNOWN = 0x2D, 0x20, 0xFFFD
+_LONG = 6  # characters between blanks: where they are fewer, as in English, asking for each is as fast
 _END_HYPHEN = 2  # what pdfium writes for a hyphen at the end of a line
 
 
@@ -71,9 +72,10 @@ def characters(address: int, frame: Frame, thin: dict[int, int], *, dressed: boo
     """
     page = ctypes.c_void_p(address)
     count = max(0, _count(page))
-    owners = np.fromiter(map(_object, repeat(page), range(count)), dtype=np.int64, count=count)
+    codes = _codes(page, count)
+    owners = _owners(page, codes)
     at = np.flatnonzero(owners)
-    codes = _codes(page, count)[at]
+    codes = codes[at]
     boxes = _ROOM.boxes(page, at.tolist())
     second = _join_pairs(codes, boxes, at)
     if second.size:
@@ -105,6 +107,32 @@ def _codes(page: Any, count: int) -> Ints:
         if (plain | (codes == 10) | (codes == 13)).all():
             return codes
     return np.fromiter(map(_unicode, repeat(page), range(count)), dtype=np.int64, count=count)
+
+
+def _owners(page: Any, codes: Ints) -> Ints:
+    """Return the address of the text object of each character; 0 for those that pdfium made up.
+
+    The characters of one object stand together, unless some of the text runs from right to left, and what is made up
+    between them is blank. So where both ends of a stretch without blanks belong to one object, all of it does.
+    """
+    inked = codes > BLANK
+    edges = np.flatnonzero(np.diff(inked, prepend=False, append=False))
+    begins, lasts = edges[::2], edges[1::2] - 1
+    turned = (codes >= 0x590) & (codes < 0x900) | (codes >= 0x200B) & (codes < 0x2070)
+    turned |= (codes >= 0xD800) & (codes < 0xF900) | (codes >= 0xFB00) & (codes < 0xFF00) | (codes >= 0x10000)
+    owners = np.zeros(len(codes), dtype=np.int64)
+    known = np.zeros(len(codes), dtype=np.bool_)
+    if not turned.any() and len(begins) * _LONG < len(codes):
+        first, last = _asked(page, begins), _asked(page, lasts)
+        sizes = np.where((first == last) & (first > 0), lasts - begins + 1, 0)
+        known[np.repeat(begins - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))] = True
+        owners[known] = np.repeat(first, sizes)
+    owners[~known] = _asked(page, np.flatnonzero(~known))
+    return owners
+
+
+def _asked(page: Any, at: Ints) -> Ints:
+    return np.fromiter(map(_object, repeat(page), at.tolist()), dtype=np.int64, count=at.size)
 
 
 class _Room:

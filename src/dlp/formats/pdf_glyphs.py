@@ -74,8 +74,9 @@ def trust(text: list[str], unmapped: Flags) -> tuple[int, int]:
     numbers as if they were characters). A single one between others is a bullet of a symbol font; two in a row are
     text.
     """
-    inked = ~blanks(text)
-    codes, unmapped = codes_of(text)[inked], unmapped[inked]
+    codes = codes_of(text)
+    inked = ~_BLANK[np.minimum(codes, len(_BLANK) - 1)]
+    codes, unmapped = codes[inked], unmapped[inked]
     if not codes.size:
         return 0, 0
     odd = (codes == 0xFFFD) | ((codes >= 0xE000) & (codes <= 0xF8FF)) | (codes >= 0xF0000)
