@@ -60,8 +60,7 @@ _TURNS = {
 _MARGIN = 2  # pixels around a box
 _MARGIN_SHARE = 0.15  # of its shorter side: where a character ends, the engine knows to about that
 _INK: dict[str, Any] = {"1": 0, "L": 0, "LA": (0, 255), "RGB": (0, 0, 0), "RGBA": (0, 0, 0, 255)}
-_INK |= {"CMYK": (0, 0, 0, 255), "I;16": 0, "I;16B": 0, "I": 0, "F": 0.0}
-_PAINTABLE = frozenset((*_INK, "P"))
+_INK |= {"CMYK": (0, 0, 0, 255), "I;16": 0, "I;16B": 0}
 _KEPT = {
     "image/png": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "image/jpeg": ("L", "RGB", "CMYK"),
@@ -346,7 +345,7 @@ def _moving(image: Any, media: str) -> Any:
 def _painted(frame: Any, boxes: Sequence[Box]) -> Any:
     if not boxes:
         return frame
-    ink = _INK.get(frame.mode)
+    ink = frame.getextrema()[0] if frame.mode in ("I", "F") else _INK.get(frame.mode)
     if frame.mode == "P":
         colours = _colours(frame)
         if len(colours) < 256:
