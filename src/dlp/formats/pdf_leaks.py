@@ -32,7 +32,8 @@ PAPER = 150  # of 255: the mean of a line of a scan is lighter
 SMALLEST = 2.0  # points: what is lower cannot be judged by a drawing
 TINY_LETTERS = 8  # in a row, smaller than anybody reads
 LEAST_PERIOD = 4  # letters that come again and again
-FEW = 12  # boxes of one page and kind that are told
+FEW = 100  # places of one page and kind that are told
+PICTURES = 12  # of a page, that boxes are compared with
 _MARGIN = np.array([0.12, 0.28, -0.12, -0.22])  # of the box of a character, to keep its neighbours out
 
 
@@ -283,7 +284,7 @@ def _is_plain(cover: Cover) -> bool:
 
 def _pictures(scene: Scene, boxes: list[int], *, scan: bool) -> Iterator[Leak]:
     """Tell of boxes over a part of a picture that shows something there when they are lifted."""
-    images = [i for i, cover in enumerate(scene.covers) if cover.kind == IMAGE][:FEW]
+    images = [i for i, cover in enumerate(scene.covers) if cover.kind == IMAGE][:PICTURES]
     dark = (i for i in boxes if scene.covers[i].colour != 0xFFFFFF)
     over = boxes if scan else [i for i in dark if any(_holds(scene, image, i) for image in images)]
     if not over:
