@@ -218,9 +218,10 @@ class _Pdf:
                     soft=line.soft,
                 )
             )
-            self._known.add(_squeezed(line.text))
+        squeezed = [_squeezed(line.text) for line in lines]
+        self._known.update(squeezed)
         if not anchor:
-            self._shown[page] = "".join(_squeezed(line.text) for line in lines)
+            self._shown[page] = "".join(squeezed)
 
     def _probe(self, seen: Seen, lines: list[Line], index: int, reader: Reader | Second) -> None:
         """Have one line of each font that comes with the file looked at, whether it shows what it says.
@@ -228,27 +229,32 @@ class _Pdf:
         A font map can say anything: that of a print stream that glyphs are Latin letters, that of an attacker that a
         mark is a greeting. A line is enough to see a map that is wrong as a whole.
         """
-        drawn = None
+        chosen: list[Line] = []
         for face in sorted(seen.embedded - self._believed):
             fit = [line for line in lines if line.face == face and not line.hidden and not line.vertical]
             line = max(fit, key=lambda one: len({*one.text[:_MOST_PROBED]}), default=None)
             if line is None or sum(map(str.isalnum, line.text)) < _LEAST_PROBED:
                 continue
             self._believed.add(face)
-            if drawn is None:
-                drawn = reader.render(index, PROBE_DPI, MOST_PIXELS) if isinstance(reader, Reader) else None
-            if drawn is not None:
+            chosen.append(line)
+        if not chosen or not isinstance(reader, Reader):
+            return
+        band = min(_band(line)[0] for line in chosen), max(_band(line)[1] for line in chosen)
+        drawn = reader.render(index, PROBE_DPI, MOST_PIXELS, band)
+        if drawn is not None:
+            for line in chosen:
                 self._cut(drawn, line, index)
 
     def _cut(self, drawn: Raster, line: Line, index: int) -> None:
         """Hand one line of a drawn page to the OCR engine."""
-        x0, y0, x1, y1 = line.box
-        margin = 0.15 * (y1 - y0)
+        high, low = _band(line)
+        margin = line.box[1] - high
         end = float(line.edges[2 * min(len(line.text), _MOST_PROBED) - 1])
-        sides = (x0 - margin, y0 - margin, min(x1, end) + margin, y1 + margin)
+        sides = (line.box[0] - margin, high, min(line.box[2], end) + margin, low)
         left, top, right, bottom = (round(side * drawn.scale) for side in sides)
         grey = np.frombuffer(drawn.pixels, dtype=np.uint8).reshape(drawn.height, drawn.width)
-        piece = np.ascontiguousarray(grey[max(0, top) : bottom, max(0, left) : right])
+        rows = grey[max(0, top - drawn.top) : max(0, bottom - drawn.top)]
+        piece = np.ascontiguousarray(rows[:, max(0, left) : max(0, right)])
         if min(piece.shape) < _LEAST_SIDE:
             return
         packed = zlib.compress(piece.tobytes(), 1)
@@ -392,6 +398,12 @@ class _Pdf:
                 self.gap(GapKind.CORRUPT, "the end of the file is missing")
             elif len(tail.rstrip(b"\0 \r\n\t\x1a")) > 16:
                 self._nested.append(self._room.descend("after the end", tail))
+
+
+def _band(line: Line) -> tuple[float, float]:
+    """Return top and bottom of a line with some room around it."""
+    _, top, _, bottom = line.box
+    return top - 0.15 * (bottom - top), bottom + 0.15 * (bottom - top)
 
 
 def _squeezed(text: str) -> str:

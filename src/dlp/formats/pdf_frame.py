@@ -30,7 +30,9 @@ class Frame:
 
     def boxes(self, raw: Any) -> Any:
         """Turn rows of left, bottom, right, top into x0, y0, x1, y1 with the origin top left."""
-        raw = np.clip(np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0), -MAX_COORDINATE, MAX_COORDINATE)
+        if not np.isfinite(raw).all():
+            raw = np.nan_to_num(raw, nan=0.0, posinf=0.0, neginf=0.0)
+        raw = np.clip(raw, -MAX_COORDINATE, MAX_COORDINATE)
         left, bottom, right, top = self.sides
         x0, y0, x1, y1 = raw[:, 0] - left, raw[:, 1] - bottom, raw[:, 2] - left, raw[:, 3] - bottom
         wide, high = right - left, top - bottom

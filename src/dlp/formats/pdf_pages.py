@@ -140,14 +140,17 @@ class Reader:
         self._drawn = self._drawn or pdfium.FPDF_LoadMemDocument64(self._raw, len(self._raw), None)
         return self._drawn
 
-    def render(self, number: int, dpi: float, most: int) -> Raster | None:
-        """Return page `number` (from 0) as grey pixels at `dpi`, at most `most` pixels a side; None where it fails."""
+    def render(self, number: int, dpi: float, most: int, band: tuple[float, float] | None = None) -> Raster | None:
+        """Return page `number` (from 0) as grey pixels at `dpi`, at most `most` pixels a side; None where it fails.
+
+        `band` is top and bottom of the part that is wanted, in points.
+        """
         with _page(self._dressed(), number) as page:
             if not page:
                 return None
             frame = _frame(page)
             scale = min(dpi / 72, most / max(frame.width, frame.height))
-            return _render(ctypes.cast(page, pdfium.FPDF_PAGE), frame, scale)
+            return _render(ctypes.cast(page, pdfium.FPDF_PAGE), frame, scale, band)
 
 
 @contextmanager
@@ -184,23 +187,27 @@ class Raster(NamedTuple):
     height: int
     pixels: bytes
     scale: float
+    top: int = 0
+    """The row of the page that comes first."""
 
 
-def _render(page: Any, frame: Frame, scale: float) -> Raster | None:
-    wide, high = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+def _render(page: Any, frame: Frame, scale: float, band: tuple[float, float] | None = None) -> Raster | None:
+    wide, whole = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    first, last = (0, whole) if band is None else (round(min(max(y, 0.0), frame.height) * scale) for y in band)
+    top, high = min(first, whole - 1), max(1, min(last, whole) - first)
     bitmap = pdfium.FPDFBitmap_CreateEx(wide, high, pdfium.FPDFBitmap_Gray, None, 0)
     if not bitmap:
         return None
     try:
         pdfium.FPDFBitmap_FillRect(bitmap, 0, 0, wide, high, 0xFFFFFFFF)
-        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, wide, high, 0, pdfium.FPDF_ANNOT)
+        pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, -top, wide, whole, 0, pdfium.FPDF_ANNOT)
         stride = pdfium.FPDFBitmap_GetStride(bitmap)
         raw = ctypes.string_at(pdfium.FPDFBitmap_GetBuffer(bitmap), stride * high)
     finally:
         pdfium.FPDFBitmap_Destroy(bitmap)
     if stride != wide:
         raw = np.frombuffer(raw, dtype=np.uint8).reshape(high, stride)[:, :wide].tobytes()
-    return Raster(wide, high, raw, scale)
+    return Raster(wide, high, raw, scale, top)
 
 
 def _read(page: int, *, dressed: bool = True) -> Seen | None:
