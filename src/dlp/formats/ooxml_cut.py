@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 from urllib.parse import unquote
@@ -237,18 +237,18 @@ class Copy:
 
     def _cut(self, part: Part) -> None:
         attributes = list(self._told_attributes(part))
-        found = self.cut_texts(part, blocks_of(part.root))
+        found = self.cut_texts(part, lambda: blocks_of(part.root))
         for node, key, holes, readings in attributes:
             self.cut_attribute(part, node, key, holes)
             found |= readings
         if self.wanted.texts(part.name) - found:
             raise NotRedactable("what is to be removed is not where it was read")
 
-    def cut_texts(self, part: Part, blocks: Sequence[Block]) -> set[str]:
+    def cut_texts(self, part: Part, blocks: Callable[[], list[Block]]) -> set[str]:
         """Take out of blocks what goes, and return the texts of those that were cut."""
         cutting = Holes()
         found: set[str] = set()
-        for block in blocks:
+        for block in blocks():
             text = block.text
             holes = self.wanted.holes(part.name, text) if text else []
             if holes:
@@ -260,9 +260,10 @@ class Copy:
     def _told_attributes(self, part: Part) -> Iterator[tuple[Any, str, list[Hole], set[str]]]:
         """Yield the attributes of which something goes, what goes, and what they read as."""
         dull: set[str] = set()
+        least = self.wanted.least(part.name)
         for node in part.root.iter():
             for key, value in node.attrib.items():
-                if value in dull:
+                if len(value) < least or value in dull:
                     continue
                 plain = unquote(value) if "%" in value else value
                 twins = not _SHORT.fullmatch(value) or local(key) in _FREE or local(node.tag) in _CHOSEN

@@ -16,7 +16,8 @@ from lxml import etree
 from dlp.formats import NotRedactable
 from dlp.formats.cutting import Hole, filled, merged
 from dlp.formats.ooxml import check_encoding
-from dlp.formats.ooxml_text import Block, Collector
+from dlp.formats.ooxml_text import SHOWN, Block, Collector, Piece
+from dlp.model import Zone
 from dlp.values import Values, squeezed, tells
 
 _TEXTUAL = ("{*}p", "{*}si", "{*}is", "{*}text")  # elements that are blocks even without text: signs stand for some
@@ -77,16 +78,24 @@ class _Blocks:
         raise NotRedactable("an XML part declares a document type")
 
 
-def blocks_of(root: Any, *, empty: bool = False) -> list[Block]:
-    """Return the blocks of a tree whose text lies in its nodes; those of attributes are not among them."""
+def blocks_of(root: Any, *, empty: bool = False, but: str = "") -> list[Block]:
+    """Return the blocks of a tree whose text lies in its nodes; those of attributes are not among them.
+
+    What lies in elements of the name `but` is left out: it is read elsewhere.
+    """
     if next(root.iter(*_TEXTUAL), None) is None and not "".join(root.itertext()).strip():
         return []  # style sheets and themes are the largest parts of most files
     sink = _Blocks()
-    _walk(root, Collector(sink))
+    _walk(root, Collector(sink), but)
     return [block for block in sink.found if (isinstance(block.pieces[0].place, Text) if block.pieces else empty)]
 
 
-def _walk(node: Any, collector: Collector) -> None:
+def block_of(node: Any) -> Block:
+    """Return the text of an element as a block."""
+    return Block("", local(node.tag), Zone.HIDDEN, [Piece(node.text, SHOWN, Text(node, "text"))])
+
+
+def _walk(node: Any, collector: Collector, but: str) -> None:
     """Feed a tree to a collector as a parser would; without recursion, because a tree can be deep."""
     steps: list[tuple[str, Any]] = [("start", node)]
     while steps:
@@ -101,6 +110,9 @@ def _walk(node: Any, collector: Collector) -> None:
         else:
             collector.place = Text(node, "self")
             collector.start(node.tag, dict(node.attrib))
+            if but and local(node.tag) == but:
+                collector.end(node.tag)
+                continue
             if node.text:
                 collector.place = Text(node, "text")
                 collector.data(node.text)
@@ -126,6 +138,10 @@ class Wanted:
         self._long = Values([value for value in self._known if tells(value, joined=True)])
         self._least = min(map(len, self._known), default=0)
 
+    def least(self, part: str) -> int:
+        """Return how many characters a text of a part must have for something of it to go."""
+        return min((*map(len, self._texts.get(part, ())), self._least or 1 << 30))
+
     def texts(self, part: str) -> set[str]:
         """Return the texts of segments of a part that must be found."""
         return set(self._texts.get(part, ()))
@@ -147,7 +163,7 @@ class Wanted:
         return {float(value) for value in self._known if value.isascii() and value.isdigit()}
 
     def _twins(self, text: str) -> Iterable[Hole]:
-        if not self._least or len(text) < self._least:
+        if not self._least or len(text) < self._least or not self._values.any_in(squeezed(text)):
             return
         if text.isascii():
             letters = [(sign, at) for at, sign in enumerate(text) if sign.isalnum()]

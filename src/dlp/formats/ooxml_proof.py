@@ -39,6 +39,10 @@ _FIXED = (1980, 1, 1, 0, 0, 0)
 _LOCAL, _CENTRAL, _END = 30, 46, 22  # bytes of the records of a ZIP file without their names
 _BLOCKS = frozenset({"p", "si", "is", "c", "row", "pt", "text"})
 _SHORT = re.compile(r"[-+0-9.]{0,10}|[0-9A-Fa-f]{6}")  # a length, a place, a colour
+_LISTED = frozenset({"Default", "Override", "Relationship"})
+_GRID = frozenset({("c", "r"), ("row", "r"), ("row", "spans")})
+"""Attributes of cells and rows that say where they stand, and nothing else where they look like it."""
+_PLACE = re.compile(r"[A-Z]{0,3}[0-9]{1,7}|[0-9]{1,5}:[0-9]{1,5}")
 _IN_ROWS = frozenset({"c", "is"})
 _HISTORY = re.compile(
     r"del|ins|moveFrom|moveTo|del[A-Z]\w*|(?!num)\w*Change|comment|comments|comment(?:RangeStart|RangeEnd|Reference)|cmLst"
@@ -61,6 +65,7 @@ class _Part:
         self.history = ""
         self._stack: list[tuple[str, list[str]]] = []
         self._blocks = 0
+        self._seen: set[str] = set()
         self._root = ""
         parser = expat.ParserCreate(namespace_separator="}")
         parser.buffer_text = True
@@ -81,8 +86,13 @@ class _Part:
         name = tag.rpartition("}")[2]
         self._root = self._root or name
         plain = {key.rpartition("}")[2]: value for key, value in attributes.items()}
-        self.elements.append((name, plain))
-        self.texts += [value for value in attributes.values() if not _SHORT.fullmatch(value)]
+        if name in _LISTED:
+            self.elements.append((name, plain))
+        for key, value in attributes.items():
+            placed = (name, key) in _GRID and _PLACE.fullmatch(value)
+            if value not in self._seen and not placed and not _SHORT.fullmatch(value):
+                self._seen.add(value)
+                self.texts.append(value)
         if not name.isascii():
             self.texts.append(name)
         if self._root in _STORY and _HISTORY.fullmatch(name):
@@ -98,9 +108,10 @@ class _Part:
         self._blocks -= name in _BLOCKS
         if not texts or (self._stack and self._stack[-1][1] is texts):
             return
-        self.texts.append("".join(texts))
         if name in _IN_ROWS and self._blocks:
-            self._stack[-1][1].append(f"{self.texts[-1]}\t")
+            self._stack[-1][1].append("".join((*texts, "\t")))
+        else:
+            self.texts.append("".join(texts))
 
     def _text(self, text: str) -> None:
         if self._stack:

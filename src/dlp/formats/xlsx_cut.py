@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, NamedTuple
 from lxml import etree
 
 from dlp.formats import NotRedactable, Source, zipsafe
-from dlp.formats.cutting import Hole, filled, merged
+from dlp.formats.cutting import Hole, filled
 from dlp.formats.ooxml import relations, rels_name
 from dlp.formats.ooxml_cut import ANCHORS, DRAWING_PARTS, TRANSITIONAL, Copy, Key, Part, write_copy
-from dlp.formats.ooxml_holes import SPACE, Holes, blocks_of, local, remove, tree
+from dlp.formats.ooxml_holes import SPACE, Holes, block_of, blocks_of, local, remove, tree
 from dlp.formats.ooxml_text import Block
 from dlp.formats.ooxml_wishes import Read
 from dlp.formats.ooxml_write import Link
@@ -37,7 +37,8 @@ _RULES = frozenset({"cfRule", "dataValidation"})
 class _Cell(NamedTuple):
     node: Any
     text: str
-    value: list[Block]
+    inline: bool = False
+    """True where the text stands in the cell itself."""
 
 
 class Book(Copy):
@@ -114,45 +115,44 @@ class Book(Copy):
 
     # --- cells
 
-    def cut_texts(self, part: Part, blocks: Sequence[Block]) -> set[str]:
+    def cut_texts(self, part: Part, blocks: Callable[[], list[Block]]) -> set[str]:
         """Cut cells first, row by row as they were read; then the other texts of a part."""
         if part.kind != "worksheet":
             return super().cut_texts(part, blocks)
-        values: dict[Any, list[Block]] = {}
-        rest: list[Block] = []
-        for block in blocks:
-            cell = _cell_of(block)
-            if cell is not None and (block.tag == "v" or (block.tag == "is" and block.anchor.endswith("v"))):
-                values.setdefault(cell, []).append(block)
-            else:
-                rest.append(block)
+        rest = blocks_of(part.root, but="sheetData")
+        if any(not _blank(text) for data in part.root.iter("{*}sheetData") for text in _between(data)):
+            raise NotRedactable("text stands between the rows of a sheet")
         found: set[str] = set()
         for row in part.root.iter("{*}row"):
-            found |= self._cut_row(part, [self._cell(node, values.get(node, [])) for node in row.iter("{*}c")])
-        return found | super().cut_texts(part, rest)
+            cells, others = _read_row(row)
+            rest += others
+            found |= self._cut_row(part, [self._shown(cell) for cell in cells])
+        self.room.check_time()
+        return found | super().cut_texts(part, lambda: rest)
 
-    def _cell(self, node: Any, value: list[Block]) -> _Cell:
-        kind = node.get("t", "n")
-        text = "".join(block.text for block in value)
-        if kind == "s" and not any(block.tag == "is" for block in value):
+    def _shown(self, cell: _Cell) -> _Cell:
+        """Return a cell with the text that the reader shows for it."""
+        kind, text = cell.node.get("t", "n"), cell.text
+        if kind == "s" and not cell.inline:
             number = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else len(self._shared)
             text = self._shared[number] if number < len(self._shared) else ""
-        return _Cell(node, self._number(text) if kind == "n" else text, value)
+        return cell._replace(text=self._number(text) if kind == "n" else text)
 
     def _cut_row(self, part: Part, cells: Sequence[_Cell]) -> set[str]:
         cells = [cell for cell in cells if cell.text]
         whole = "\t".join([cell.text for cell in cells])
         holes = self.wanted.holes(part.name, whole)
+        if not holes and not self._numbers:
+            return set()
         at = 0
         for cell in cells:
             end = at + len(cell.text)
             own = [Hole(max(hole.start - at, 0), min(hole.end, end) - at, hole.label) for hole in holes]
-            own = [hole for hole in own if hole.start < hole.end]
-            own = merged((*own, *self.wanted.holes(part.name, cell.text), *self._same_number(cell)))
+            own = [hole for hole in own if hole.start < hole.end] or self._same_number(cell)
             if own:
                 self._cut_cell(part, cell, own)
             at = end + 1
-        return {whole} if holes else set()
+        return {whole}
 
     def _same_number(self, cell: _Cell) -> list[Hole]:
         """Return a hole for a number that is a removed value as far as a sheet keeps it."""
@@ -305,9 +305,48 @@ class Book(Copy):
         return dropped
 
 
-def _cell_of(block: Block) -> Any:
-    """Return the cell that a block lies in, None where it lies in none."""
-    return next((node for node in block.pieces[0].place.node.iterancestors("{*}c")), None)
+def _read_row(row: Any) -> tuple[list[_Cell], list[Block]]:
+    """Return the cells of a row and the texts in it that are no values of cells."""
+    nodes = list(row.iter("{*}c"))
+    cells = [_plain_cell(node) for node in nodes]
+    if _blank(row.text) and len(nodes) == len(row) and all(cells):
+        formulas = [node for cell in nodes for node in cell if node.text and local(node.tag) == "f"]
+        return [cell for cell in cells if cell], [block_of(node) for node in formulas]
+    values: dict[Any, _Cell] = {}
+    rest = []
+    for block in blocks_of(row):
+        cell = next((node for node in block.pieces[0].place.node.iterancestors("{*}c")), None)
+        if cell is not None and (block.tag == "v" or (block.tag == "is" and block.anchor.endswith("v"))):
+            before = values.get(cell, _Cell(cell, ""))
+            values[cell] = _Cell(cell, before.text + block.text, before.inline or block.tag == "is")
+        else:
+            rest.append(block)
+    return [values[node] for node in nodes if node in values], rest
+
+
+def _plain_cell(node: Any) -> _Cell | None:
+    """Return a cell that holds nothing but one value, and perhaps a formula; None for any other."""
+    text, inline = "", False
+    if not _blank(node.text) or not _blank(node.tail):
+        return None
+    for child in node:
+        name, value = local(child.tag), child
+        if name == "is" and len(child) == 1 and _blank(child.text) and local(child[0].tag) == "t":
+            value, inline = child[0], True
+        elif name not in ("v", "f"):
+            return None
+        if len(value) or not _blank(value.tail) or not _blank(child.tail) or (name != "f" and text):
+            return None
+        text = text if name == "f" else value.text or ""
+    return _Cell(node, text, inline)
+
+
+def _between(node: Any) -> list[str | None]:
+    return [node.text, *(child.tail for child in node)]
+
+
+def _blank(text: str | None) -> bool:
+    return not text or text.isspace()
 
 
 def _above(node: Any, names: frozenset[str] | set[str]) -> Any:
