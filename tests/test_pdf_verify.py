@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,15 @@ import numpy as np
 import pikepdf
 import pypdfium2
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.t2CharStringPen import T2CharStringPen
 from PIL import Image, ImageDraw
 from reportlab.lib.utils import ImageReader
 
 import copies
 from copies import BOX, CUT, NUMBER, SIZE, START, Y
 from dlp.formats import Source
+from dlp.formats.pdf_outlines import outlines
 from dlp.formats.pdf_verify import verify
 from dlp.formats.room import Room
 from dlp.model import Document, Mode, evolve
@@ -159,8 +163,15 @@ def lettered(more: str = "") -> bytes:
     return copies.finished(drawn(page), boxes=b"", change=change)
 
 
-def mapped(raw: bytes, codes: str) -> bytes:
-    """Give the font that comes with a file a map of these codes, none where there are none."""
+SHOWN = (*range(1, 9), 32)
+"""Codes that the page above shows."""
+
+
+def mapped(raw: bytes, codes: str, *, keep: str = "") -> bytes:
+    """Give the font that comes with a file a map of these codes (none: no map), and what else belongs to them alone.
+
+    `keep` is a key of the font that tells more.
+    """
 
     def change(pdf: pikepdf.Pdf) -> None:
         for thing in pdf.objects:
@@ -168,24 +179,70 @@ def mapped(raw: bytes, codes: str) -> bytes:
                 thing.ToUnicode = pdf.make_stream(b"1 beginbfchar %s endbfchar" % codes.encode())
                 if not codes:
                     del thing["/ToUnicode"]
+                first = int(thing.FirstChar)
+                if keep != "/Widths":
+                    widths = enumerate(thing.Widths, first)
+                    thing.Widths = pikepdf.Array([width if code in SHOWN else 0 for code, width in widths])
+                if keep == "/Encoding":
+                    names = pikepdf.Array([10, pikepdf.Name("/uni5F20")])
+                    thing.Encoding = pikepdf.Dictionary(Type=pikepdf.Name.Encoding, Differences=names)
 
     return changed(raw, change, deterministic_id=True)
 
 
 @pytest.mark.parametrize(
-    ("more", "codes", "is_left"),
+    ("more", "codes", "keep", "is_left"),
     [
-        ("", "", False),
-        ("", "<01> <0063> <20> <0020>", False),
-        ("X91%", "", True),
-        ("", "<01> <0063> <0A> <0058>", True),
-        ("", "<0A> <0058> endbfchar 1 beginbfrange <09> <0A> [<0031> <0032>]", True),
+        ("", "", "", False),
+        ("", "<01> <0063> <20> <0020>", "", False),
+        ("X91%", "", "", True),
+        ("", "", "/Widths", True),
+        ("", "", "/Encoding", True),
+        ("", "<01> <0063> <0A> <0058>", "", True),
+        ("", "<0A> <0058> endbfchar 1 beginbfrange <09> <0A> [<0031> <0032>]", "", True),
+        ("", "<01> <0063> endbfchar 1 beginbfrange <0000> <FFFFFFFF> <0000>", "", True),
     ],
 )
-def test_what_a_font_keeps_of_removed_characters_is_seen(more: str, codes: str, is_left: bool) -> None:
-    """Codes in its map, and outlines in its program, of characters that no page shows any more."""
-    raw = mapped(lettered(more), codes)
+def test_what_a_font_keeps_of_removed_characters_is_seen(more: str, codes: str, keep: str, is_left: bool) -> None:
+    """Codes in its map, widths, names, and outlines in its program of characters that no page shows any more."""
+    raw = mapped(lettered(more), codes, keep=keep)
     assert ("fonts" in failed(looked(raw, raw, cuts=()))) == is_left
+
+
+def compact(letters: int) -> bytes:
+    """Return a CFF program with this many outlines beside an empty one and a blank."""
+    names = [".notdef", "space", *(f"g{number}" for number in range(letters))]
+    build = FontBuilder(1000, isTTF=False)
+    build.setupGlyphOrder(names)
+    pens = {name: T2CharStringPen(500, None) for name in names}
+    for name in names[2:]:
+        pens[name].moveTo((0, 0))
+        for corner in ((400, 7), (400, 700), (33, 650)):
+            pens[name].lineTo(corner)
+        pens[name].closePath()
+    build.setupCFF("Made", {}, {name: pen.getCharString() for name, pen in pens.items()}, {})
+    out = io.BytesIO()
+    build.font["CFF "].cff.compile(out, build.font, isCFF2=False)
+    return out.getvalue()
+
+
+def encrypted(plain: bytes) -> bytes:
+    """Encrypt the private part of a Type 1 program."""
+    key, out = 55_665, bytearray()
+    for code in b"1234" + plain:
+        out.append(code ^ key >> 8)
+        key = (out[-1] + key) * 52_845 + 22_719 & 0xFFFF
+    return bytes(out)
+
+
+def test_outlines_of_every_kind_of_program_are_counted() -> None:
+    """CFF and Type 1 programs tell how many characters they draw; what is none of these tells nothing."""
+    assert [len(outlines(compact(count)).solid) for count in (1, 5)] == [1, 5]
+    glyph = b"/a 40 RD " + bytes(40) + b" ND\n"
+    empty = b"/b 9 RD " + bytes(9) + b" ND\n"
+    program = b"%!PS-AdobeFont-1.0\ncurrentfile eexec\n" + encrypted(b"/CharStrings 3 dict\n" + glyph + empty + glyph)
+    assert len(outlines(program).solid) == 2
+    assert outlines(b"nothing of the kind") is None
 
 
 def appended(raw: bytes, body: bytes) -> bytes:
@@ -274,6 +331,24 @@ def test_what_was_read_goes_to_the_scanner() -> None:
 
     texts = [segment.text for segment in looked(copies.copy(backwards)).segments]
     assert sum(NUMBER in "".join(text.split()) for text in texts) >= 2
+
+
+@pytest.mark.parametrize("angle", [0, 90, 180, 270, 30])
+@pytest.mark.parametrize("turned", [0, 90, 180, 270])
+def test_a_number_is_one_word_whatever_way_it_runs(angle: int, turned: int) -> None:
+    """Text that runs upwards or at an angle, on a page that is turned, is read without breaks inside of numbers."""
+
+    def page(sheet: Any) -> None:
+        sheet.saveState()
+        sheet.translate(300, 400)
+        sheet.rotate(angle)
+        sheet.setFont("Helvetica", SIZE)
+        sheet.drawString(0, 0, f"no. {NUMBER} of it")
+        sheet.restoreState()
+
+    raw = copies.finished(drawn(page), boxes=b"", change=lambda pdf: pdf.pages[0].rotate(turned, relative=False))
+    texts = [segment.text for segment in looked(raw, raw, cuts=()).segments]
+    assert sum(f" {NUMBER} " in text for text in texts) >= 2
 
 
 def test_columns_are_read_one_by_one() -> None:

@@ -34,12 +34,15 @@ class Letters(NamedTuple):
     text: list[str]
     boxes: Any
 
+    turned: int = 0
+    """By how many degrees clockwise the page is shown."""
+
     def orders(self) -> Iterator[str]:
         """Yield the text as it is drawn, row by row, and column by column."""
         if not self.text:
             return
         yield _drawn(self)
-        runs = _runs(self)
+        runs = _runs(self._replace(boxes=_shown(self.boxes, self.turned)))
         yield _rows(runs)
         yield _columns(runs)
 
@@ -59,7 +62,7 @@ class Miner:
             self._device.clear()
             first = self._read(page, page.contents[:1])
             self._read(page, page.contents[1:])
-            yield self._device.letters(), first
+            yield self._device.letters(page.rotate), first
 
     def _read(self, page: Any, streams: Sequence[object]) -> int:
         if streams:
@@ -80,11 +83,11 @@ class _Listener(PDFTextDevice):
         self.text: list[str] = []
         self._boxes: list[float] = []
 
-    def letters(self) -> Letters:
+    def letters(self, turned: int) -> Letters:
         """Return what was drawn since the last page."""
         boxes = np.clip(np.nan_to_num(np.array(self._boxes, dtype=np.float64).reshape(-1, 4)), -1e6, 1e6)
         low, high = np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])
-        return Letters(self.text, np.concatenate([low, high], axis=1))
+        return Letters(self.text, np.concatenate([low, high], axis=1), turned)
 
     def render_char(  # noqa: PLR0917  the form that pdfminer calls
         self,
@@ -150,21 +153,30 @@ def reaches(text: Any, boxes: Sequence[Sides]) -> bool:
     return any(not chr(code).isspace() for code in codes)
 
 
+def _shown(boxes: Any, turned: int) -> Any:
+    """Turn boxes the way their page is shown; where its corner lies does not matter."""
+    x0, y0, x1, y1 = boxes.T
+    if turned % 360 == 90:
+        return np.stack([y0, -x1, y1, -x0], axis=1)
+    if turned % 360 == 180:
+        return -boxes[:, [2, 3, 0, 1]]
+    if turned % 360 == 270:
+        return np.stack([-y1, x0, -y0, x1], axis=1)
+    return boxes
+
+
 def _drawn(letters: Letters) -> str:
-    """Put characters together in the order of the file; a blank where a gap is, a line where the row changes."""
-    out: list[str] = []
-    boxes = letters.boxes.tolist()
-    last: list[float] = []
-    for said, box in zip(letters.text, boxes, strict=True):
-        if last:
-            size = max(min(last[3] - last[1], box[3] - box[1]), 0.1)
-            if abs(box[1] + box[3] - last[1] - last[3]) > size or box[0] < last[0] - size:
-                out.append("\n")
-            elif box[0] - last[2] > _SPACE * size:
-                out.append(" ")
-        out.append(said)
-        last = box
-    return "".join(out)
+    """Put characters together in the order of the file, whatever way they run: a blank where a gap is, else a line."""
+    boxes = letters.boxes
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    sizes = np.maximum(np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]), 0.1)
+    tall = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    steps = np.hypot(*np.diff(middles, axis=0).T)
+    # Two characters side by side are as far apart as half of both are wide, and those of different heights more.
+    near = (sizes[1:] + sizes[:-1]) / 2 + _SPACE * np.maximum(tall[1:], tall[:-1])
+    far = near + 2 * np.maximum(tall[1:], tall[:-1])
+    breaks = np.where(steps > far, "\n", np.where(steps > near, " ", ""))
+    return letters.text[0] + "".join(map("".join, zip(breaks.tolist(), letters.text[1:], strict=True)))
 
 
 class _Run(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pikepdf
 
+from dlp.formats.pdf_outlines import outlines
 from dlp.formats.room import Room
 
 _SHOWS = "q Q Tf gs Do Tj TJ ' \" BDC DP"
@@ -20,7 +21,6 @@ _MAP = re.compile(rb"(?:begin|end)bf(?:char|range)|<[0-9A-Fa-f\s]*>|\[|\]")
 _MOST_CODES = 70_000
 _TWO_BYTES = re.compile(r"/Identity-|.*(?:UCS2|UTF16)-")
 _DEEPEST = 12  # forms in forms
-_FLAGS_MORE, _FLAGS_WORDS, _FLAGS_SCALE, _FLAGS_XY, _FLAGS_2X2 = 0x20, 0x01, 0x08, 0x40, 0x80
 
 
 class Use(NamedTuple):
@@ -42,6 +42,10 @@ class Uses:
         for page in pdf.pages:
             resources = page.obj.get("/Resources", pikepdf.Dictionary())
             self._walk(page, resources, 0)
+
+    def tick(self) -> None:
+        """Stop before the wall clock does."""
+        self._room.check_time()
 
     def fonts(self) -> list[Use]:
         """Return every font that a page, a form or a pattern names."""
@@ -179,42 +183,113 @@ def _code(token: bytes) -> int:
 
 def told(uses: Uses) -> str:
     """Return which font tells of characters that nothing shows; empty when none does."""
-    programs: dict[int, tuple[Any, set[int] | None, int]] = {}
+    programs: dict[int, _Program] = {}
+    below: dict[object, set[int]] = {}  # what several fonts share is used by all of them
     for use in uses.fonts():
-        unicode_map = use.font.get("/ToUnicode")
-        if isinstance(unicode_map, pikepdf.Stream):
-            codes = mapped(bytes(unicode_map.read_bytes()))
-            if codes is None or codes - use.codes:
-                return "a font map tells of characters that are not shown"
-        program, glyphs = _program(use)
-        if program is not None:
-            number = program.objgen[0] or id(program)
-            _, known, count = programs.get(number, (program, set[int](), 0))
-            both = known | glyphs if known is not None and glyphs is not None else None
-            programs[number] = program, both, count + len(use.codes)
-    for program, kept, count in programs.values():
-        outlines = outlined(bytes(program.read_bytes()))
-        if outlines is None:
-            continue
-        solid, parts = outlines
-        if kept is not None and solid - kept - parts - {0}:
-            return "a font draws characters that are not shown"
-        if kept is None and len(solid - parts - {0}) > count:
-            return "a font draws more characters than are shown"
+        for part in use.font.get("/DescendantFonts", ()):
+            below.setdefault(_key(part, id(use.codes)), set()).update(use.codes)
+    for use in uses.fonts():
+        why = _table(use) or _wide(use, below)
+        if why:
+            return why
+        stream, glyphs = _program(use)
+        if stream is not None:
+            number = stream.objgen[0] or id(stream)
+            known = programs.setdefault(number, _Program(stream, set(), set()))
+            known.codes.update(("code", number, code) for code in use.codes)
+            if glyphs is None:
+                known.glyphs.add(None)
+            else:
+                known.glyphs.update(glyphs)
+    for program in programs.values():
+        uses.tick()
+        why = _drawn(program)
+        if why:
+            return why
     return ""
 
 
+class _Program(NamedTuple):
+    """A font program, the codes of all fonts that share it, and the glyphs they need; None among them: not known."""
+
+    stream: Any
+    codes: set[object]
+    glyphs: set[int | None]
+
+
+def _drawn(program: _Program) -> str:
+    found = outlines(bytes(program.stream.read_bytes()))
+    if found is None:
+        return ""
+    solid = found.solid - found.parts - {0}
+    if found.numbered and None not in program.glyphs:
+        return "a font draws characters that are not shown" if solid - program.glyphs else ""
+    return "a font draws more characters than are shown" if len(solid) > len(program.codes) + found.spare else ""
+
+
+def _table(use: Use) -> str:
+    """Judge what the dictionaries of a font say: map, widths, names and drawings of its characters."""
+    font = use.font
+    to_unicode = font.get("/ToUnicode")
+    if isinstance(to_unicode, pikepdf.Stream):
+        codes = mapped(bytes(to_unicode.read_bytes()))
+        if codes is None or codes - use.codes:
+            return "a font map tells of characters that are not shown"
+    first = int(font.get("/FirstChar", 0))
+    if any(width and first + at not in use.codes for at, width in enumerate(font.get("/Widths", ()))):
+        return "a font has widths of characters that are not shown"
+    encoding = font.get("/Encoding")
+    named = _differences(encoding.get("/Differences", ())) if isinstance(encoding, pikepdf.Dictionary) else {}
+    if set(named) - use.codes:
+        return "a font has names of characters that are not shown"
+    if {name for name, _ in _items(font, "/CharProcs")} - set(named.values()):
+        return "a font draws characters that are not shown"
+    return ""
+
+
+def _wide(use: Use, below: dict[object, set[int]]) -> str:
+    """Judge the widths of a font of numbered glyphs."""
+    if not str(use.font.get("/Encoding")).startswith("/Identity-"):
+        return ""
+    for part in use.font.get("/DescendantFonts", ()):
+        told: set[int] = set()
+        row = list(part.get("/W", ()))
+        at = 0
+        while at + 1 < len(row):
+            first, second = int(row[at]), row[at + 1]
+            is_list = isinstance(second, pikepdf.Array)
+            last = first + len(second) - 1 if is_list else int(second)
+            if last - first > _MOST_CODES:
+                return "a font has widths of characters that are not shown"
+            told.update(range(first, last + 1))
+            at += 2 if is_list else 3
+        if told - below[_key(part, id(use.codes))]:
+            return "a font has widths of characters that are not shown"
+    return ""
+
+
+def _differences(items: Any) -> dict[int, str]:
+    names: dict[int, str] = {}
+    code = 0
+    for item in items:
+        if isinstance(item, pikepdf.Name):
+            names[code] = str(item)
+            code += 1
+        else:
+            code = int(item)
+    return {code: name for code, name in names.items() if name != "/.notdef"}
+
+
 def _program(use: Use) -> tuple[Any, set[int] | None]:
-    """Return the TrueType program of a font, and the outlines that its codes need (None: only how many)."""
+    """Return the program of a font, and the outlines that its codes need (None: only how many)."""
     font = use.font
     if font.get("/Subtype") == pikepdf.Name.Type0 and len(font.get("/DescendantFonts", ())):
         font = font.DescendantFonts[0]
     about = font.get("/FontDescriptor")
-    program = about.get("/FontFile2") if isinstance(about, pikepdf.Dictionary) else None
-    if not isinstance(program, pikepdf.Stream):
-        return None, None
+    keys = ("/FontFile", "/FontFile2", "/FontFile3") if isinstance(about, pikepdf.Dictionary) else ()
+    program = next((about[key] for key in keys if isinstance(about.get(key), pikepdf.Stream)), None)
     straight = str(use.font.get("/Encoding")).startswith("/Identity-")
-    if font.get("/Subtype") != pikepdf.Name.CIDFontType2 or not straight:
+    if program is None or font.get("/Subtype") != pikepdf.Name.CIDFontType2 or not straight:
         return program, None
     places = font.get("/CIDToGIDMap")
     if not isinstance(places, pikepdf.Stream):
@@ -222,40 +297,3 @@ def _program(use: Use) -> tuple[Any, set[int] | None]:
     table = bytes(places.read_bytes())
     numbers = np.frombuffer(table[: len(table) // 2 * 2], dtype=">u2")
     return program, {int(numbers[code]) for code in use.codes if code < len(numbers)}
-
-
-def outlined(raw: bytes) -> tuple[set[int], set[int]] | None:
-    """Return which glyphs of a TrueType program have an outline, and which are parts of others; None when unread."""
-    try:
-        tables = {
-            raw[at : at + 4]: struct.unpack_from(">II", raw, at + 8)
-            for at in range(12, 12 + 16 * struct.unpack_from(">H", raw, 4)[0], 16)
-        }
-        (head, _), (start, size), (glyphs, _) = tables[b"head"], tables[b"loca"], tables[b"glyf"]
-        long = struct.unpack_from(">h", raw, head + 50)[0]
-    except (KeyError, struct.error):
-        return None
-    whole = raw[start : start + size]
-    kind, unit = (">u4", 1) if long else (">u2", 2)
-    width = int(kind[-1])
-    places = np.frombuffer(whole[: len(whole) // width * width], dtype=kind).astype(np.int64) * unit
-    solid = np.flatnonzero(places[1:] > places[:-1]).tolist()
-    parts: set[int] = set()
-    for number in solid:
-        parts |= _parts(raw[glyphs + int(places[number]) : glyphs + int(places[number + 1])])
-    return set(solid), parts
-
-
-def _parts(raw: bytes) -> set[int]:
-    """Return the glyphs that a glyph is made of."""
-    if len(raw) < 12 or struct.unpack_from(">h", raw)[0] >= 0:
-        return set()
-    parts, at = set[int](), 10
-    while at + 4 <= len(raw):
-        flags, number = struct.unpack_from(">HH", raw, at)
-        parts.add(number)
-        at += 4 + (4 if flags & _FLAGS_WORDS else 2)
-        at += 2 if flags & _FLAGS_SCALE else 4 if flags & _FLAGS_XY else 8 if flags & _FLAGS_2X2 else 0
-        if not flags & _FLAGS_MORE:
-            break
-    return parts
