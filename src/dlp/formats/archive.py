@@ -61,7 +61,7 @@ def extract(source: Source, room: Room) -> Document:
 
 def warm() -> None:
     """Load what writes archives: called once, before any child is forked."""
-    from dlp.formats import archive_cut  # noqa: F401, PLC0415  it imports this module
+    from dlp.formats import archive_cut, archive_proof  # noqa: F401, PLC0415  they import this module
 
 
 def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
@@ -69,6 +69,13 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
     from dlp.formats import archive_cut  # noqa: PLC0415  it imports this module
 
     return archive_cut.redact(_media(source), source, cuts, out, room)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return what the readers of Python find in a copy; members are proven as what they are."""
+    from dlp.formats import archive_proof  # noqa: PLC0415  it imports this module
+
+    return archive_proof.verify(_media(before), source, before, cuts, room)
 
 
 def _media(source: Source) -> str:

@@ -124,7 +124,9 @@ def _unlike(name: str, taken: set[str]) -> str:
 # --- tar
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
+    """One member of a tar file; `kind` as the format has it."""
+
     name: str
     kind: bytes
     link: str
@@ -133,16 +135,16 @@ class _Entry(NamedTuple):
 
 
 def _redact_tar(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
-    entries = list(_entries(source.content(), room))
-    names = [entry.name for entry in entries]
-    files = {entry.name for entry in entries if entry.kind == tarfile.REGTYPE}
+    found = list(entries(source.content(), room))
+    names = [entry.name for entry in found]
+    files = {entry.name for entry in found if entry.kind == tarfile.REGTYPE}
     if len(set(names)) != len(names):
         raise NotRedactable("two members have the same name")
     _check(cuts, files)
     removed = [*counted(cut for cut in cuts if not cut.part)]
     new_names = dict(zip(names, _renamed(names, cuts), strict=True))
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as made:
-        for entry in entries:
+        for entry in found:
             data = entry.data
             if entry.name in files:
                 data, taken = redact_member(entry.name, data, cuts, room)
@@ -154,7 +156,7 @@ def _redact_tar(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) 
     return summed(removed)
 
 
-def _entries(data: bytes, room: Room) -> Iterator[_Entry]:
+def entries(data: bytes, room: Room) -> Iterator[Entry]:
     """Yield the members as they were read; what is neither a file, a folder nor a link is refused."""
     try:
         with libarchive.memory_reader(data, "tar", "none") as found:
@@ -171,7 +173,7 @@ def _entries(data: bytes, room: Room) -> Iterator[_Entry]:
                 content = archive.content_of(entry, room) if kind == tarfile.REGTYPE else b""
                 if content is None:
                     raise NotRedactable("a member cannot be unpacked")
-                yield _Entry(name, kind, link, entry.mode, content)
+                yield Entry(name, kind, link, entry.mode, content)
     except libarchive.exception.ArchiveError:
         raise NotRedactable("the archive is broken or cut off") from None
 

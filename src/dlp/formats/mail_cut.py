@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from dlp.formats import NotRedactable, Source, mail
 from dlp.formats.cutting import counted, filled, holes_in, summed
-from dlp.formats.room import Reading, Room, redact_member
+from dlp.formats.room import Reading, Room, redact_member, verify_member
 from dlp.model import Check, Cut, Document, Removed
 from dlp.sniff import charset
 
@@ -202,22 +202,42 @@ def _goes_as_it_is(data: bytes) -> bool:
 
 def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
     """Return a copy as the newer parser of Python reads it; only headers that are carried over may be there."""
-    del before, cuts
     reading = Reading(room)
-    letters = mail.messages(source.content())
-    names: set[str] = set()
-    for letter in letters:
-        message: Any = email.message_from_bytes(letter, policy=email.policy.default)
-        for part in message.walk():
-            room.spend_entries()
-            names.update(name.lower() for name in part)
-            for text in _spoken(part):
-                reading.add(text, part=room.part)
-    # A message of a mailbox that nothing was cut from is as it was.
-    good = len(letters) > 1 or names <= _WRITTEN
-    detail = "" if good else "a header is there that is not carried over"
-    reading.checks.append(Check(name="headers", state="ok" if good else "fail", detail=detail))
+    letters, old = mail.messages(source.content()), mail.messages(before.content())
+    reading.checks.append(_check("messages", "the copy has more or fewer messages", good=len(letters) == len(old)))
+    for number, (letter, was) in enumerate(zip(letters, old, strict=False), 1):
+        if len(letters) == 1:
+            _look(letter, was, cuts, reading)
+        elif (found := verify_member(f"message {number}", letter, was, cuts, room)) is not None:
+            reading.take(found)
     return reading.document(mail.MEDIA[0])
+
+
+def _look(letter: bytes, was: bytes, cuts: Sequence[Cut], reading: Reading) -> None:
+    message: Any = email.message_from_bytes(letter, policy=email.policy.default)
+    parts = list(message.walk())
+    for part in parts:
+        reading.room.spend_entries()
+        for text in _spoken(part):
+            reading.add(text, part=reading.room.part)
+    names = {name.lower() for part in parts for name in part}
+    reading.checks.append(_check("headers", "a header is there that is not carried over", good=names <= _WRITTEN))
+    bodies = [data for part in parts if (data := part.get_payload(decode=True)) and data.strip()]
+    known = [
+        part
+        for part in mail.walk(email.message_from_bytes(was, policy=email.policy.compat32), reading.room)
+        if part.place and part.message.get_content_type() not in _SIGNATURES
+    ]
+    good = len(bodies) == len(known)
+    reading.checks.append(_check("parts", "the copy has more or fewer parts", good=good))
+    for data, part in zip(bodies, known, strict=False):
+        found = verify_member(part.place, data, part.data, cuts, reading.room)
+        if found is not None:
+            reading.take(found)
+
+
+def _check(name: str, detail: str, *, good: bool) -> Check:
+    return Check(name=name, state="ok" if good else "fail", detail="" if good else detail)
 
 
 def _spoken(part: Any) -> Iterator[str]:

@@ -277,6 +277,18 @@ def redact_member(name: str, data: bytes, cuts: Sequence[Cut], room: Room) -> tu
     return out.getvalue(), removed
 
 
+def verify_member(name: str, new: bytes, old: bytes, cuts: Sequence[Cut], room: Room) -> Document | None:
+    """Return what the verifier of its format finds in member `name` of a copy; None where nothing was cut from it."""
+    inner = [evolve(cut, part=cut.part[1:]) for cut in cuts if cut.part[:1] == (name,)]
+    kinds = _kinds(Source(old)) if inner else ()
+    module = FORMATS.get(kinds[0]) if kinds else None
+    look = getattr(importlib.import_module(module), "verify", None) if module else None
+    if look is None:
+        return None
+    found: Document = look(Source(new), Source(old), inner, room.inside(name))
+    return found
+
+
 class Reading:
     """What a format has read so far; spends from the room with every line."""
 
