@@ -18,7 +18,7 @@ import pypdfium2
 from dlp.formats import NotRedactable, Source
 from dlp.formats.pdf_layers import Layers
 from dlp.formats.pdf_ops import NeedsRaster, Op, inverse, is_marking, parse, write
-from dlp.formats.pdf_pages import LETTER, MAX_COORDINATE, Frame
+from dlp.formats.pdf_pages import LETTER, MAX_COORDINATE, Frame, flatten
 from dlp.formats.pdf_pictures import wipe
 from dlp.formats.pdf_places import decrypted, unlock
 from dlp.formats.pdf_prune import Fonts
@@ -287,7 +287,7 @@ def _flattened(raw: bytes, pdf: Any) -> Any:
         with pypdfium2.PdfDocument(raw) as document:
             for number in range(len(document)):
                 page = document[number]
-                pypdfium2.raw.FPDFPage_Flatten(page.raw, pypdfium2.raw.FLAT_NORMALDISPLAY)
+                flatten(page.raw)
                 page.close()
             document.save(out)
         flat = unlock(out.getvalue())
