@@ -467,7 +467,7 @@ def _sp(words: str, extra: str = "") -> str:
 def deck(
     shapes: str = "",
     *links: Link,
-    show: str = "",
+    slides: str = "",
     master: str = "",
     layout: str = "",
     whole: str = "",
@@ -483,7 +483,7 @@ def deck(
             "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/></Types>'
         }
     )
-    main = f'<p:presentation {_PNS}><p:sldMasterIdLst><p:sldMasterId id="2147483648" r:id="rId1"/></p:sldMasterIdLst><p:sldIdLst><p:sldId id="256" r:id="rId2"/></p:sldIdLst><p:sldSz cx="9144000" cy="6858000"/><p:notesSz cx="6858000" cy="9144000"/>{whole}</p:presentation>'
+    main = f'<p:presentation {_PNS}><p:sldMasterIdLst><p:sldMasterId id="2147483648" r:id="rId1"/></p:sldMasterIdLst><p:sldIdLst><p:sldId id="256" r:id="rId2"/>{slides}</p:sldIdLst><p:sldSz cx="9144000" cy="6858000"/><p:notesSz cx="6858000" cy="9144000"/>{whole}</p:presentation>'
     layouts = '<p:sldLayoutIdLst><p:sldLayoutId id="2147483649" r:id="rId1"/></p:sldLayoutIdLst>'
     return wired(
         base,
@@ -501,7 +501,7 @@ def deck(
             "rId2",
             "slide",
             _SLIDE,
-            root("sld", _sp(KEPT) + shapes, "", show),
+            root("sld", _sp(KEPT) + shapes, ""),
             _PCT + "slide+xml",
         ),
         Link(
@@ -536,6 +536,14 @@ def _ppic(more: str = "") -> str:
     return f'<p:pic><p:nvPicPr><p:cNvPr id="6" name="x"/><p:cNvPicPr/><p:nvPr>{more}</p:nvPr></p:nvPicPr><p:blipFill><a:blip r:embed="rIdX"/><a:stretch><a:fillRect/></a:stretch></p:blipFill><p:spPr><a:xfrm><a:off x="0" y="0"/><a:ext cx="900000" cy="900000"/></a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom></p:spPr></p:pic>'
 
 
+_HIDDEN = Link(
+    "ppt/presentation.xml",
+    "rIdH",
+    "slide",
+    "ppt/slides/slide2.xml",
+    f'<p:sld {_PNS} show="0">{_TREE.format(_sp(NUMBER))}</p:sld>',
+    _PCT + "slide+xml",
+)
 _NOTES = Link(
     _SLIDE,
     "rIdN",
@@ -550,7 +558,7 @@ POINT = {
     "text of two runs": deck(_sp(NUMBER)),
     "group": deck(f'<p:grpSp><p:nvGrpSpPr><p:cNvPr id="7" name="g"/><p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr><p:grpSpPr/>{_sp(NUMBER)}</p:grpSp>'),
     "beside the slide": deck(_sp(NUMBER).replace('x="900000"', 'x="-9999999"')),
-    "hidden slide": deck(_sp(NUMBER), show='show="0"'),
+    "hidden slide": deck("", _HIDDEN, Link("ppt/slides/slide2.xml", "rId1", "slideLayout", "ppt/slideLayouts/slideLayout1.xml"), slides='<p:sldId id="257" r:id="rIdH"/>'),
     "alt text": deck(_sp("x", f'descr="{NUMBER}" title="{NUMBER}"')),
     "shape name": deck(_sp("x").replace('name="s"', f'name="{NUMBER}"')),
     "table": deck(_grid(NUMBER)),

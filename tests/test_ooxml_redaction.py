@@ -171,9 +171,8 @@ def test_the_gate_releases_every_place(ending: str, name: str, gate: Gate, tmp_p
 @pytest.mark.long
 def test_a_picture_of_a_number_is_painted_over(gate: Gate, tmp_path: Path) -> None:
     """What only OCR reads in a picture of a document is boxed in its pixels; the copy is read by OCR once more."""
-    out = io.BytesIO()
-    page(f"证件号码 {NUMBER}", "其他的字").save(out, "PNG")
-    raw = doc(pic("rIdX"), Link("word/document.xml", "rIdX", "image", "word/media/x.png", out.getvalue()))
+    scan = page(number=NUMBER, dpi=150).encoded()
+    raw = doc(pic("rIdX"), Link("word/document.xml", "rIdX", "image", "word/media/x.png", scan))
     released(gate, raw, "docx", tmp_path)
 
 
