@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import pikepdf
 import pytest
 
-from dlp.formats import Source, needles
+from dlp.formats import Source, needles, proof
 from dlp.formats.proof import search
 from dlp.formats.room import Full, Room
 from dlp.limits import Limits
@@ -196,6 +196,16 @@ def test_what_does_not_fit_is_not_called_clean() -> None:
         nested = gzip.compress(nested)
     with pytest.raises(Full):
         told(nested)
+
+
+@pytest.mark.parametrize("place", [0, 990, 1_990, 5_000])
+def test_large_bytes_are_looked_at_in_pieces_that_overlap(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number is found wherever it stands, also across the end of a piece."""
+    monkeypatch.setattr(proof, "_WINDOW", 1_000)
+    monkeypatch.setattr(proof, "_OVERLAP", 100)
+    raw = (PROSE * 30)[:place] + each("{0}-") + PROSE
+    assert told(raw)
+    assert not told(PROSE * 30)
 
 
 def test_too_many_needles_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import binascii
 import html
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from dlp.formats import Source
@@ -26,6 +27,8 @@ _TAG = re.compile(r"<[^<>]*>")
 _OCTAL = re.compile(rb"\\([0-3]?[0-7]{2})")
 _HEX = re.compile(rb"[0-9A-Fa-f]{16,}")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{8,}")
+_WINDOW, _OVERLAP = 32 << 20, 1 << 16  # bytes; texts above the first are longer than any that is read here
+_HEAD = 4096  # bytes by which it is told whether a text follows
 _BLANKS = b"\0\t\n\x0b\x0c\r "
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -51,7 +54,7 @@ def search(source: Source, needles: Sequence[str], room: Room) -> tuple[Check, .
     while todo:
         layer = todo.pop()
         layer.room.check_time()
-        for way, raw, view in _views(layer.raw):
+        for way, raw, view in chain.from_iterable(map(_views, _windows(layer.raw))):
             told = net.find(raw, view)
             if told:
                 where = " ".join(filter(None, (layer.how, way)))
@@ -61,12 +64,18 @@ def search(source: Source, needles: Sequence[str], room: Room) -> tuple[Check, .
     return tuple(checks)
 
 
+def _windows(raw: bytes) -> Iterator[bytes]:
+    """Yield large bytes in pieces that overlap, so that a few forms of one fit into memory at a time."""
+    for start in range(0, max(len(raw), 1), _WINDOW):
+        yield raw if len(raw) <= _WINDOW else raw[start : start + _WINDOW + _OVERLAP]
+
+
 def _views(raw: bytes) -> Iterator[tuple[str, bytes, View]]:
     """Yield the bytes in each form that needs no room: as they are, and with one habit of writing undone."""
     yield from _plain("", raw)
     loose = without_signs(raw.replace(b"\\x", b""))
     yield "with signs between", loose, View.LOOSE
-    for text in charset.readings(raw):
+    for text in charset.readings(raw) if charset.is_text(raw[:_HEAD]) else ():
         yield from _text(text.text)
     if b"\\" in raw:
         yield from _plain("in escapes", _OCTAL.sub(lambda found: bytes((int(found.group(1), 8),)), raw))
@@ -83,13 +92,12 @@ def _plain(way: str, raw: bytes) -> Iterator[tuple[str, bytes, View]]:
 
 def _text(text: str) -> Iterator[tuple[str, bytes, View]]:
     """Yield a text as people read it: without tags, references and blanks, forms folded."""
+    if "&" in text:
+        yield "in character references", html.unescape(text).encode("utf-8", "replace"), View.AS_IS
     if "<" in text:
         yield "between tags", _folded(html.unescape(_TAG.sub("", text))), View.LOOSE
-    if "&" in text:
-        plain = html.unescape(text)
-        yield "in character references", plain.encode("utf-8", "replace"), View.AS_IS
-        text = plain
-    yield "with signs between", _folded(text), View.LOOSE
+    else:
+        yield "with signs between", _folded(html.unescape(text)), View.LOOSE
 
 
 def _folded(text: str) -> bytes:
