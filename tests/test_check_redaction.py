@@ -308,7 +308,13 @@ def test_a_scan_whose_pixels_are_gone_is_silent() -> None:
 
 def test_what_a_box_writes_on_itself_is_no_leak() -> None:
     """Labels in the colour of their box, and the same code over and over, tell nothing; a number does."""
-    for words in ("REDACTED", "已脱敏", "XXXXXXXX", "5 U.S.C. 552a 5 U.S.C. 552a 5 U.S.C. 552a"):
+    for words in (
+        "REDACTED",
+        "已脱敏",
+        "〔已脱敏：居民身份证号〕",
+        "XXXXXXXX",
+        "5 U.S.C. 552a 5 U.S.C. 552a 5 U.S.C. 552a",
+    ):
         assert kinds(page(box, lambda sheet, words=words: text(sheet, words))) == set()
     assert kinds(page(box, lambda sheet: text(sheet, "13800138000"))) == {"unseen"}
 
@@ -435,6 +441,43 @@ def test_hidden_text_of_office_files_is_a_trace() -> None:
     assert (leaks.kind_of(found), found.count) == ("hidden", 2)
     assert leaks.find(document) == ()
     assert leaks.find(read(media, Source(docx_body("<w:p><w:r><w:t>字</w:t></w:r></w:p>")), Room()), every=True) == ()
+
+
+BLACK = '<w:highlight w:val="black"/>'
+YELLOW = '<w:highlight w:val="yellow"/>'
+SHADE = '<w:shd w:val="clear" w:fill="000000"/>'
+INK = '<w:color w:val="000000"/>'
+WHITE = '<w:color w:val="FFFFFF"/>'
+
+
+def run(properties: str, words: str) -> str:
+    """Return a run of a Word document."""
+    return f"<w:r><w:rPr>{properties}</w:rPr><w:t>{words}</w:t></w:r>"
+
+
+def word(xml: str) -> set[str]:
+    """The kinds for which a Word document with this body is held."""
+    media = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    return {leaks.kind_of(found) for found in leaks.find(read(media, Source(docx_body(xml)), Room()))}
+
+
+def test_words_that_are_only_painted_over_in_word_are_told() -> None:
+    """Black on a black marker or shade, white on the paper."""
+    assert word(f"<w:p>{run('', '申请人')}{run(BLACK, '张三')}</w:p>") == {"covered"}
+    assert word(f"<w:p>{run(BLACK, '张')}{run(BLACK, '三')}</w:p>") == {"covered"}
+    assert word(f"<w:p>{run(INK + SHADE, SECRET)}</w:p>") == {"covered"}
+    assert word(f"<w:p>{run(WHITE, '看不见的字')}</w:p>") == {"unseen"}
+
+
+def test_colours_of_honest_word_documents_are_silent() -> None:
+    """White on a black marker, a yellow marker, white headings of tables and shaded paragraphs, labels."""
+    assert word(f"<w:p>{run(WHITE + BLACK, '黑底白字')}</w:p>") == set()
+    assert word(f"<w:p>{run(YELLOW, '重点')}</w:p>") == set()
+    assert word(f"<w:tbl><w:tr><w:tc><w:p>{run(WHITE, '表头文字')}</w:p></w:tc></w:tr></w:tbl>") == set()
+    shaded = '<w:pPr><w:shd w:val="clear" w:fill="1F4E79"/></w:pPr>'
+    assert word(f"<w:p>{shaded}{run(WHITE, '标题文字')}</w:p>") == set()
+    assert word(f"<w:p>{run(SHADE, '自动颜色')}</w:p>") == set()
+    assert word(f"<w:p>{run(BLACK, 'XXXXXX')}{run(BLACK, '')}</w:p>") == set()
 
 
 def scanned_row(site: Place, raw: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ MEDIUM, and what only tells more than the pages show is LOW and is of interest t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,7 +16,13 @@ from dlp.model import Box, Document, Finding, Say, Segment, Severity, Strip, Zon
 TYPE = "redaction_leak"
 CATEGORY = "redaction"
 _ANCHOR = "/Leak "
+_LEAST_PERIOD = 4  # letters that come again and again
 _OFFICE = ("application/vnd.openxmlformats-officedocument.", "application/vnd.oasis.opendocument.")
+
+
+_LABEL = re.compile(
+    r"(?:(?:redact|privilege|exempt|seal|withheld|remove)(?:ed|ion|d)?|confidential|已脱敏.{1,12}|(?:已|此处)?(?:脱敏|涂黑|隐去|删除|遮盖|略)){1,4}"
+)
 
 
 class Kind(NamedTuple):
@@ -97,6 +104,15 @@ def find(untrusted: Document, *, every: bool = False) -> tuple[Finding, ...]:
             marks.setdefault((kind, segment.part, page), []).append(segment)
     order = list(KINDS)
     return tuple(_finding(*key, seen) for key, seen in sorted(marks.items(), key=lambda one: order.index(one[0][0])))
+
+
+def says_nothing(text: str) -> bool:
+    """Tell whether a text under a box is only its label, or the same over and over, as programs write it into boxes."""
+    flat = "".join(char for char in text.lower() if char.isalnum())
+    if set(flat) <= {"x"} or _LABEL.fullmatch(flat):
+        return True
+    period = flat.find(flat[:_LEAST_PERIOD], _LEAST_PERIOD)
+    return 0 < period <= len(flat) // 2 and flat.startswith(flat[period:])
 
 
 def kind_of(found: Finding) -> str:

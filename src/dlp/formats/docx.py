@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from dlp.formats import DOCX, Full, Source, docx_cut, ooxml_proof, zipsafe
+from dlp import leaks
+from dlp.formats import DOCX, Full, Source, docx_cut, docx_leaks, ooxml_proof, zipsafe
 from dlp.formats.ooxml import Members, Taker, Walk, parse
 from dlp.formats.ooxml_text import Collector
 from dlp.formats.room import Reading, Room
@@ -21,12 +22,23 @@ def extract(source: Source, room: Room) -> Document:
 
 def read_package(package: Members, room: Room) -> Document:
     """Return all text of the package of a Word document."""
-    walk = Walk(package, room)
+    walk = _Walk(package, room)
     try:
         walk.run()
     except Full as full:
         walk.reading.miss(full.kind, full.detail)
     return walk.reading.document(DOCX)
+
+
+class _Walk(Walk):
+    """A walk that also looks for words which were only painted over."""
+
+    def read_part(self, name: str, data: bytes) -> None:
+        """Read one member."""
+        super().read_part(name, data)
+        for kind in docx_leaks.find(name, data, self.room):
+            self.room.spend_segments()
+            self.reading.segments.append(leaks.mark(kind, self.path(name)))
 
 
 def warm() -> None:

@@ -8,12 +8,12 @@ are judged by pdfium itself and not guessed at.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from dlp import leaks
 from dlp.formats.pdf_gaps import HOLE
 from dlp.formats.pdf_lines import Floats, Glyphs, Ints, is_wide
 from dlp.formats.pdf_pages import IMAGE, TINY, Frame, Seen
@@ -31,15 +31,9 @@ BURNT = 0.7  # of the pixels below a box: if so many are dark, the picture itsel
 PAPER = 150  # of 255: the mean of a line of a scan is lighter
 SMALLEST = 2.0  # points: what is lower cannot be judged by a drawing
 TINY_LETTERS = 8  # in a row, smaller than anybody reads
-LEAST_PERIOD = 4  # letters that come again and again
 FEW = 100  # places of one page and kind that are told
 PICTURES = 12  # of a page, that boxes are compared with
 _MARGIN = np.array([0.12, 0.28, -0.12, -0.22])  # of the box of a character, to keep its neighbours out
-
-
-_LABEL = re.compile(
-    r"(?:(?:redact|privilege|exempt|seal|withheld|remove)(?:ed|ion|d)?|confidential|(?:已|此处)?(?:脱敏|涂黑|隐去|删除|遮盖|略)){1,4}"
-)
 
 
 class Leak(NamedTuple):
@@ -216,7 +210,7 @@ def _told(kind: str, glyphs: Glyphs, at: Ints, least: int = LEAST_LETTERS) -> It
     """Give a leak for each run of characters that is long enough to say something."""
     for run in _runs(glyphs, at):
         text = "".join(" " * (i - before > 1) + glyphs.text[i] for before, i in zip([run[0], *run], run, strict=False))
-        if _letters(glyphs, run) < least or says_nothing(text):
+        if _letters(glyphs, run) < least or leaks.says_nothing(text):
             continue
         low, high = glyphs.boxes[run].min(axis=0).tolist(), glyphs.boxes[run].max(axis=0).tolist()
         yield Leak(kind, (low[0], low[1], high[2], high[3]), text)
@@ -224,15 +218,6 @@ def _told(kind: str, glyphs: Glyphs, at: Ints, least: int = LEAST_LETTERS) -> It
 
 def _letters(glyphs: Glyphs, run: list[int]) -> int:
     return sum(glyphs.text[i].isalnum() for i in run)
-
-
-def says_nothing(text: str) -> bool:
-    """Tell whether a text under a box is only its label, or the same over and over, as programs write it into boxes."""
-    flat = "".join(char for char in text.lower() if char.isalnum())
-    if set(flat) <= {"x"} or _LABEL.fullmatch(flat):
-        return True
-    period = flat.find(flat[:LEAST_PERIOD], LEAST_PERIOD)
-    return 0 < period <= len(flat) // 2 and flat.startswith(flat[period:])
 
 
 def _runs(glyphs: Glyphs, at: Ints) -> Iterator[list[int]]:
