@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,11 @@ from reportlab.lib.utils import ImageReader
 
 import copies
 from copies import BOX, CUT, NUMBER, SIZE, START, Y
-from dlp.formats import Source
+from dlp.formats import Source, pdf_verify
 from dlp.formats.pdf_outlines import outlines
 from dlp.formats.pdf_verify import verify
 from dlp.formats.room import Room
+from dlp.limits import Limits
 from dlp.model import Document, Mode, evolve
 from pdf_makers import changed, drawn, revised
 from scans import needs_font
@@ -133,6 +136,7 @@ def described(pdf: pikepdf.Pdf) -> None:
         ("boxes", lambda: copies.copy(boxes=copies.BOXES[:-1])),
         ("keys", lambda: copies.copy(change=edited("/Lang2", pikepdf.String(NUMBER)))),
         ("keys", lambda: copies.copy(change=edited("/Outlines", pikepdf.Dictionary()))),
+        ("keys", lambda: copies.copy(change=lambda pdf: edited("/Metadata", pdf.make_stream(NUMBER.encode()))(pdf))),
         ("keys", lambda: copies.copy(change=annotated)),
         ("keys", lambda: copies.copy(change=spoken)),
         ("keys", lambda: copies.copy(change=described)),
@@ -375,3 +379,49 @@ def test_what_does_not_open_fails() -> None:
     """Bytes that no reader opens are not proven, and the reason is one of the checks."""
     seen = looked(b"%PDF-1.7\nnothing")
     assert failed(seen)
+
+
+def test_a_missing_page_is_seen() -> None:
+    """A copy with fewer pages than its file fails, and so does one with more."""
+    two = drawn(lambda sheet: copies.letter(sheet, number=NUMBER), copies.letter)
+    assert "pages" in failed(looked(copies.copy(), two))
+
+
+def test_objects_may_be_packed_together() -> None:
+    """A copy with object streams and a packed table is as proper as one without."""
+    out = io.BytesIO()
+    with pikepdf.open(io.BytesIO(copies.copy())) as pdf:
+        pdf.save(out, object_stream_mode=pikepdf.ObjectStreamMode.generate, deterministic_id=True)
+    assert b"/ObjStm" in out.getvalue()
+    assert not failed(looked(out.getvalue()))
+
+
+def test_a_file_that_needed_a_password_is_compared_all_the_same() -> None:
+    """The file before is opened by one of the listed passwords; without them nothing is proven."""
+    locked = changed(copies.before(), lambda _: None, encryption=pikepdf.Encryption(user="u", owner="o"))
+    room = Room(passwords=("x", "u"))
+    assert not failed(verify(Source(copies.copy()), Source(locked), (CUT,), room))
+    assert "reopened:before" in failed(looked(copies.copy(), locked))
+
+
+def test_a_verification_that_runs_out_of_room_proves_nothing() -> None:
+    """Time and characters that are used up are gaps, and a gap is not a pass."""
+    for limits in (Limits(wall_seconds=0.001), Limits(text_chars=10)):
+        assert verify(Source(copies.copy()), Source(copies.before()), (CUT,), Room(limits)).gaps
+
+
+def test_the_verifier_shares_no_code_with_the_redactor() -> None:
+    """What judges a copy imports nothing of what made it: it reads by itself, down to the boxes."""
+    folder = Path(pdf_verify.__file__).parent
+    todo, seen = ["pdf_verify"], set[str]()
+    while todo:
+        name = todo.pop()
+        seen.add(name)
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dlp.formats"):
+                named = [alias.name for alias in node.names] if node.module == "dlp.formats" else []
+                inner = (node.module or "").removeprefix("dlp.formats").lstrip(".")
+                todo += [one for one in (inner, *named) if (folder / f"{one}.py").exists() and one not in seen]
+    makers = ("cut", "ops", "fonts", "rebuild", "raster", "prune", "programs", "rewrite", "shows", "scene", "gaps")
+    assert "pdf_readings" in seen
+    assert not seen & {f"pdf_{name}" for name in makers}

@@ -24,7 +24,6 @@ from dlp.model import Check, Cut, Document, Mode
 MEDIA = "application/pdf"
 LOOKS = 40  # pages of which something goes to the OCR engine; of those that are pictures, all do
 IDLE_SHARE = 0.4  # of the wall clock: from here on pages without a cut are not compared any more
-_NAMES = ("pages", "boxes", "carve", "keys", "fonts", "covered", "ink", "places", "fidelity")
 
 
 class _Page(NamedTuple):
