@@ -59,6 +59,7 @@ _TURNS = {
 """Orientation of EXIF -> how a viewer turns the picture."""
 _MARGIN = 2  # pixels around a box
 _MARGIN_SHARE = 0.15  # of its shorter side: where a character ends, the engine knows to about that
+_LONG = 1.5  # times as long as high: then it is known which way the line runs
 _INK: dict[str, Any] = {"1": 0, "L": 0, "LA": (0, 255), "RGB": (0, 0, 0), "RGBA": (0, 0, 0, 255)}
 _INK |= {"CMYK": (0, 0, 0, 255), "I;16": 0, "I;16B": 0}
 _KEPT = {
@@ -139,9 +140,13 @@ def pixels_of(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
     """Return the pixels (left, top, behind right, below bottom) under a box and a margin around it."""
     scale = points_a_pixel(width, height)
     x0, y0, x1, y1 = (side / scale for side in (box.x0, box.y0, box.x1, box.y1))
-    margin = _MARGIN + _MARGIN_SHARE * min(abs(x1 - x0), abs(y1 - y0))
-    left, top = max(0, math.floor(x0 - margin)), max(0, math.floor(y0 - margin))
-    right, bottom = min(width, math.ceil(x1 + margin)), min(height, math.ceil(y1 + margin))
+    wide, high = abs(x1 - x0), abs(y1 - y0)
+    more = _MARGIN_SHARE * min(wide, high)
+    # Across the line the engine's boxes stand off from the letters; along it they may be too short.
+    aside = _MARGIN + (more if wide > high / _LONG else 0.0)
+    above = _MARGIN + (more if high > wide / _LONG else 0.0)
+    left, top = max(0, math.floor(x0 - aside)), max(0, math.floor(y0 - above))
+    right, bottom = min(width, math.ceil(x1 + aside)), min(height, math.ceil(y1 + above))
     if left >= right or top >= bottom:
         raise NotRedactable("what is to be removed lies beside its picture")
     return left, top, right, bottom
