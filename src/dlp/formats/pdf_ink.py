@@ -32,7 +32,9 @@ _NEAR = 14.0  # points between two boxes that are looked at together
 _HEIGHT_LEAST = 8.0  # points
 _SHEET = 736  # pixels a side: the OCR engine blows up what is smaller
 _APART = 24  # pixels between two pieces on a sheet
-_WIDEN, _HEIGHTEN = 40.0, 12.0  # points that a piece may grow so that no character is cut in two
+_WIDEN, _HEIGHTEN = 60.0, 20.0  # points that a piece may grow so that no character is cut in two
+_GAP = 8  # pixels: the halves of a Chinese character are nearer to each other
+_RULE = 36.0  # points: a stroke of a character of a text is never as long
 
 
 def drawn(page: Any, dpi: float) -> tuple[Grey, float]:
@@ -190,25 +192,50 @@ def sheet(page: Any, places: Places, number: int, room: Room) -> Picture | None:
 
 def _cut_out(grey: Grey, scale: float, place: Sides) -> Grey | None:
     """Return the pixels of a place, each line of them widened to the next blank and white beyond it."""
-    x0, y0, x1, y1 = (int(side * scale) for side in place)
-    top, bottom = _widened(_blank(grey, 1), y0, y1, int(_HEIGHTEN * scale))
-    band = grey[top:bottom]
-    if min(band.shape) < READ_DPI // 10 or int(band.max()) - int(band.min()) <= _FLAT:
+    x0, y0, x1, y1 = (round(side * scale) for side in place)
+    aside, above = round(_WIDEN * scale), round(_HEIGHTEN * scale)
+    left, top = max(0, x0 - aside), max(0, y0 - above)
+    band = grey[top : y1 + above, left : x1 + aside]
+    if min(band.shape) < READ_DPI // 10:
         return None
-    out = np.full_like(band, 255)
+    ink = _letters(np.abs(band.astype(np.int16) - int(np.median(band))) > _FLAT, round(_RULE * scale))
+    first, last = _widened(_none(ink, 1), y0 - top, y1 - top, above)
+    out = np.full((last - first, band.shape[1]), 255, dtype=np.uint8)
     ends = []
-    for first, last in _lines(_blank(band, 1)):
-        line = band[first:last]
-        ends.append(_widened(_blank(line, 0), x0, x1, int(_WIDEN * scale)))
-        left, right = ends[-1]
-        out[first:last, left:right] = line[:, left:right]
+    for begin, end in _lines(_none(ink[first:last], 1)):
+        line = slice(first + begin, first + end)
+        blank = _none(ink[line], 0)
+        wide = _runs(blank[:, None], _GAP)[:, 0]
+        start, stop = _widened(wide if wide.any() else blank, x0 - left, x1 - left, aside)
+        ends.append((start, stop))
+        out[begin:end, start:stop] = band[line, start:stop]
+    if not ends or int(out.max()) - int(out.min()) <= _FLAT:
+        return None
     return np.ascontiguousarray(out[:, min(end[0] for end in ends) : max(end[1] for end in ends)])
 
 
-def _blank(grey: Grey, axis: int) -> npt.NDArray[np.bool_]:
-    """Tell which rows (axis 1) or columns (axis 0) are of one colour."""
-    blank: npt.NDArray[np.bool_] = grey.max(axis=axis).astype(int) - grey.min(axis=axis) <= _FLAT
-    return blank
+def _letters(ink: npt.NDArray[np.bool_], length: int) -> npt.NDArray[np.bool_]:
+    """Return ink without rules, boxes and shades: without what runs on for so many pixels in one direction."""
+    return ink & ~_runs(ink, length) & ~_runs(ink.T, length).T
+
+
+def _runs(ink: npt.NDArray[np.bool_], length: int) -> npt.NDArray[np.bool_]:
+    """Return the ink that stands in a column of at least `length` pixels."""
+    long = np.zeros_like(ink)
+    if length >= len(ink):
+        return long
+    count = np.cumsum(np.concatenate([np.zeros_like(ink[:1]), ink]), axis=0, dtype=np.int32)
+    full = count[length:] - count[:-length] == length  # row r: all from r to r + length
+    ends = np.zeros((len(ink) + 1, ink.shape[1]), dtype=np.int32)
+    ends[: len(full)] += full
+    ends[length : length + len(full)] -= full
+    return np.cumsum(ends, axis=0)[:-1] > 0
+
+
+def _none(ink: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
+    """Tell which rows (axis 1) or columns (axis 0) hold no ink."""
+    none: npt.NDArray[np.bool_] = ~np.any(ink, axis=axis)
+    return none
 
 
 def _lines(blank: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -219,9 +246,13 @@ def _lines(blank: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _widened(blank: npt.NDArray[np.bool_], low: int, high: int, most: int) -> tuple[int, int]:
-    """Move both ends outwards to the next blank, at most `most` pixels."""
+    """Move both ends to the next blank: outwards by at most `most` pixels, else inwards by half of that."""
     size = len(blank)
     low, high = max(0, min(low, size - 1)), max(1, min(high, size))
-    start = next((at for at in range(low, max(-1, low - most), -1) if blank[at]), low)
-    end = next((at for at in range(high, min(size, high + most)) if blank[at]), high)
-    return start, end
+    outside = next((at for at in range(low, max(-1, low - most), -1) if blank[at]), None)
+    start = (
+        next((at for at in range(low, min(high, low + most // 2)) if blank[at]), low) if outside is None else outside
+    )
+    beyond = next((at for at in range(high, min(size, high + most)) if blank[at]), None)
+    end = next((at for at in range(high - 1, max(start, high - most // 2), -1) if blank[at]), high)
+    return start, end if beyond is None else beyond
