@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import re
 import shutil
 import subprocess
@@ -276,6 +277,19 @@ def test_what_is_not_on_the_list_stays_behind() -> None:
         assert "OLEObject" not in archive.read("word/document.xml").decode()
 
 
+def test_a_number_over_two_paragraphs_has_one_label() -> None:
+    """What a hit over two segments takes is gone from both, and only the first says so."""
+    raw = doc(p(run("前" + NUMBER[:9])) + p(run(NUMBER[9:] + "后")))
+    halves = (NUMBER[:9], NUMBER[9:])
+    places = [(s, s.text.index(half)) for half in halves for s in seen(DOCX, raw).segments if half in s.text]
+    both = [
+        Cut(part=s.part, anchor=s.anchor, start=at, end=at + 9, label=label, type="x")
+        for (s, at), label in zip(places, (LABEL, ""), strict=True)
+    ]
+    shown = [x.text for x in docx.Document(io.BytesIO(redacted(DOCX, raw, both))).paragraphs]
+    assert shown[1:] == [f"前{LABEL}", "后"]
+
+
 def test_a_value_that_is_set_apart_otherwise_goes_too() -> None:
     """The same number with blanks in it, which no cut names, is cut where it stands."""
     raw = doc(p(run(NUMBER)) + p(run(f"{NUMBER[:6]} {NUMBER[6:14]} {NUMBER[14:]}")))
@@ -317,6 +331,38 @@ def test_a_package_without_a_main_part_is_refused() -> None:
     """Where nothing says what the document is, nothing is written."""
     with pytest.raises(NotRedactable):
         redacted(DOCX, changed(WORD["body"], {"_rels/.rels": f'<Relationships xmlns="{RELS}"/>'}), ())
+
+
+@pytest.mark.parametrize("ending", OFFICE)
+def test_broken_files_never_give_a_copy_with_the_number(ending: str) -> None:
+    """Parts with bytes changed at random are refused, or their copies hold nothing of what was read."""
+    media, made = OFFICE[ending]
+    dice = random.Random(7)
+    refused = 0
+    for name in dice.choices(list(made), k=60):
+        raw = broken(made[name], dice)
+        document = seen(media, raw)
+        try:
+            new = redacted(media, raw, cuts(document))
+        except Full:
+            refused += 1
+            continue
+        assert not [text for text in texts(media, new) if NUMBER in text], name
+    assert refused < 60
+
+
+def broken(raw: bytes, dice: random.Random) -> bytes:
+    """Return a package with a few bytes of one of its parts changed, doubled or left out."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = {name: bytearray(archive.read(name)) for name in archive.namelist()}
+    data = members[dice.choice([name for name in members if name.endswith((".xml", ".rels"))])]
+    for _ in range(dice.randint(1, 3)):
+        at = dice.randrange(len(data))
+        size = dice.randint(1, 30)
+        data[at : at + size] = dice.choice((b"", bytes(data[at : at + size]) * 2, b"<w:p>", b"&#49;", b'"'))
+    out = io.BytesIO()
+    zipsafe.write(out, ((name, bytes(data)) for name, data in members.items()))
+    return out.getvalue()
 
 
 # --- the second look
@@ -382,7 +428,15 @@ def test_the_second_look_reads_every_string() -> None:
         assert any(NUMBER in segment.text for segment in document.segments), name
 
 
-# --- LibreOffice
+# --- other programs
+
+
+def test_copies_open_in_python_pptx() -> None:
+    """Slides, notes, tables and charts of a copy are there for a library that no part of the product uses."""
+    pptx = pytest.importorskip("pptx")
+    for name, raw in POINT.items():
+        slides = pptx.Presentation(io.BytesIO(redacted(PPTX, raw))).slides
+        assert any(KEPT in s.text_frame.text for slide in slides for s in slide.shapes if s.has_text_frame), name
 
 
 def shown(files: dict[str, bytes], folder: Path) -> dict[str, str]:

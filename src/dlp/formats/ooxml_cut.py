@@ -65,6 +65,7 @@ _FREE = frozenset(
         "displayText",
         "error",
         "errorTitle",
+        "instr",
         "label",
         "name",
         "prompt",
@@ -138,6 +139,7 @@ class Copy:
         self.parts: dict[Key, Part] = {}
         self.removed: list[Removed] = []
         self._inner: set[str] = set()
+        self._kind = ""
         self._folded = {name.lower(): name for name in package.members if not name.endswith("/")}
         self._nested: dict[str, tuple[bytes, str] | None] = {}
         self._queue: deque[tuple[Key, Part]] = deque()
@@ -182,13 +184,13 @@ class Copy:
 
     def run(self) -> None:
         """Make the copy, part by part."""
-        main = next(
-            (r.target for r in relations(self.package, "", self.room) if r.kind.endswith("/officeDocument")), ""
-        )
-        name = self._folded.get(main.lower(), "")
+        kinds = [f"{family}/officeDocument" for family in _REFERENCES]
+        main = next((r for r in relations(self.package, "", self.room) if r.kind in kinds), None)
+        name = self._folded.get(main.target.lower(), "") if main is not None else ""
         media = self.MAINS.get(ooxml_write.content_type(self.package, name, self.room), "")
-        if not name.startswith(self.HOME) or not media:
+        if main is None or not name.startswith(self.HOME) or not media:
             raise NotRedactable("the package names no main part of its kind")
+        self._kind = main.kind
         self.take(Key(name), "officeDocument", media)
         while self._queue:
             self.room.check_time()
@@ -199,7 +201,7 @@ class Copy:
 
     def write(self, out: BinaryIO) -> tuple[Removed, ...]:
         """Write what was made and return what was removed."""
-        zipsafe.write(out, ooxml_write.members(list(self.parts.values())))
+        zipsafe.write(out, ooxml_write.members(list(self.parts.values()), self._kind))
         own = counted(cut for cut in self.cuts if not cut.part or cut.part[0] not in self._inner)
         return summed((*own, *self.removed))
 

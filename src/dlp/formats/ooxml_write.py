@@ -69,11 +69,11 @@ def content_type(package: Members, name: str, room: Room) -> str:
     return given
 
 
-def members(parts: Sequence[Written]) -> Iterator[tuple[str, bytes]]:
-    """Yield the members of the copy; the first part is the main one."""
+def members(parts: Sequence[Written], kind: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the members of the copy; the first part is the main one, and `kind` the relationship that leads to it."""
     names = _names(parts)
     yield _TYPES, _content_types(parts, names)
-    yield "_rels/.rels", _package_links(names[id(parts[0])])
+    yield "_rels/.rels", _package_links(names[id(parts[0])], kind)
     yield from _PROPERTIES.items()
     for part in parts:
         name = names[id(part)]
@@ -113,11 +113,11 @@ def _content_types(parts: Sequence[Written], names: dict[int, str]) -> bytes:
     return _serialized(root)
 
 
-def _package_links(main: str) -> bytes:
+def _package_links(main: str, kind: str) -> bytes:
     core = "http://schemas.openxmlformats.org/package/2006/relationships/metadata/core-properties"
     return _relationships(
         (
-            ("rId1", f"{_OFFICE}/officeDocument", main, False),
+            ("rId1", kind, main, False),
             ("rId2", core, "docProps/core.xml", False),
             ("rId3", f"{_OFFICE}/extended-properties", "docProps/app.xml", False),
         )
