@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from dlp.formats import XLSX, Source, pdf_faces, plain_sheets, plain_xml
+from dlp.formats.pdf_lines import Glyphs, Style, build
 from dlp.formats.pdf_pages import Reader, Seen
 from dlp.formats.room import Reading, Room
 from dlp.formats.room import read as read_as
@@ -297,3 +298,10 @@ def test_rows_that_come_at_once_are_rows_that_come_one_by_one(rows: list[dict[in
     assert whole.document("") == single.document("")
     runs = [s.text for s in whole.segments if s.zone is Zone.HIDDEN]
     assert all(len(text) >= 4 for text in runs)
+
+
+def test_a_glyph_of_several_characters_is_no_blank_because_it_begins_with_one() -> None:
+    """A font map can give a glyph any text; what begins with a blank at the end of a line is not cut off."""
+    boxes = np.array([[72.0, 100, 84, 112], [84, 100, 96, 112], [96, 100, 108, 112]])
+    lines = build(Glyphs(["甲", " 乙", " "], boxes, np.zeros(3, dtype=np.int64), [Style(size=12)]))
+    assert [line.text for line in lines] == ["甲 乙"]

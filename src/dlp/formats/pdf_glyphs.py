@@ -28,14 +28,18 @@ class Style(NamedTuple):
 class Glyphs:
     """The characters of one page in drawing order; boxes in points, origin top left, x0 y0 x1 y1."""
 
-    __slots__ = ("boxes", "kinds", "objects", "styles", "text")
+    __slots__ = ("blank", "boxes", "codes", "kinds", "objects", "single", "styles", "text")
 
     def __init__(self, text: list[str], boxes: Floats, styles: Ints, kinds: list[Style]) -> None:
         self.text = text
+        self.codes = codes_of(text)
+        """The code point of the first character of each text; mostly there is no second one."""
+        self.blank = blanks(text, self.codes)
         self.objects: list[int | None] = []
         """The object of the page that each character belongs to; good only while that page is open."""
         self.boxes = boxes
         self.styles = styles
+        self.single = sum(map(len, text)) == len(text)
         self.kinds = kinds
 
 
@@ -61,9 +65,11 @@ def codes_of(text: list[str]) -> Ints:
     return np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
 
 
-def blanks(text: list[str]) -> Flags:
-    """Tell which texts, of one character each or a few, are blank."""
-    flags: Flags = _BLANK[np.minimum(codes_of(text), len(_BLANK) - 1)]
+def blanks(text: list[str], codes: Ints) -> Flags:
+    """Tell which texts, whose first characters these are, are blank; a few may be of several characters."""
+    flags: Flags = _BLANK[np.minimum(codes, len(_BLANK) - 1)]
+    for i in np.flatnonzero(flags).tolist():
+        flags[i] = text[i].isspace()
     return flags
 
 
@@ -75,7 +81,7 @@ def trust(text: list[str], unmapped: Flags) -> tuple[int, int]:
     text.
     """
     codes = codes_of(text)
-    inked = ~_BLANK[np.minimum(codes, len(_BLANK) - 1)]
+    inked = ~blanks(text, codes)
     codes, unmapped = codes[inked], unmapped[inked]
     if not codes.size:
         return 0, 0

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dlp.formats.pdf_glyphs import ODD_SHARE, Flags, Floats, Glyphs, Ints, Style, blanks, is_wide, trust
+from dlp.formats.pdf_glyphs import ODD_SHARE, Flags, Floats, Glyphs, Ints, Style, is_wide, trust
 
 __all__ = ["ODD_SHARE", "Floats", "Glyphs", "Ints", "Line", "Style", "build", "is_wide", "trust"]
 
@@ -61,7 +61,7 @@ class _Group:
         sizes = np.array([style.size for style in glyphs.kinds], dtype=np.float64)[glyphs.styles[at]]
         self.a0, self.a1, self.c0, self.c1 = _axes(glyphs.boxes[at], angle, sizes)
         height = np.maximum(self.c1 - self.c0, 0.1)
-        self.blank = blanks([glyphs.text[i] for i in at.tolist()])
+        self.blank = glyphs.blank[at]
         # A nominal size that does not fit the box (odd fonts, scaled text) is not believed.
         fits = (sizes > 0.2 * height) & (sizes < 3.0 * height)
         self.em = np.where(fits, sizes, height)
@@ -452,8 +452,8 @@ def _write(group: _Group, at: Ints, starts: Ints, pieces: list[_Piece]) -> None:
         return
     boxes = group.glyphs.boxes[group.at[at]]
     sides = boxes[:, [1, 3] if group.angle in (90, 270) else [0, 2]]
-    letters = [group.glyphs.text[i] for i in group.at[at].tolist()]
-    text, edges, bounds = _spaced(letters, sides, group.blank[at], _parted(group, at, begins), begins)
+    parted = _parted(group, at, begins)
+    text, edges, bounds = _spaced(group.glyphs, group.at[at], sides, parted, begins)
     low, high = np.minimum.reduceat(boxes, begins).tolist(), np.maximum.reduceat(boxes, begins).tolist()
     firsts = group.glyphs.styles[group.at[at[begins]]].tolist()
     for i, number in enumerate(kept.tolist()):
@@ -488,18 +488,19 @@ def _parted(group: _Group, at: Ints, begins: Ints) -> Flags:
     return gaps > np.repeat(least, ends - begins)
 
 
-def _spaced(
-    letters: list[str], sides: Floats, blank: Flags, parted: Flags, begins: Ints
-) -> tuple[str, Floats, list[int]]:
+def _spaced(glyphs: Glyphs, at: Ints, sides: Floats, parted: Flags, begins: Ints) -> tuple[str, Floats, list[int]]:
     """Put in the blanks that a reader sees; blanks, put in or drawn, have no ink. Return also where lines begin."""
+    blank = glyphs.blank[at]
     put = parted & ~blank
     put[1:] &= ~blank[:-1]
+    sides[blank, 1] = sides[blank, 0]
+    if glyphs.single and not put.any():
+        text = glyphs.codes[at].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+        return text, sides.ravel(), [*begins.tolist(), len(text)]
+    letters = [glyphs.text[i] for i in at.tolist()]
     for i in np.flatnonzero(put).tolist():
         letters[i] = " " + letters[i]
     text = "".join(letters)
-    sides[blank, 1] = sides[blank, 0]
-    if len(text) == len(letters):
-        return text, sides.ravel(), [*begins.tolist(), len(text)]
     counts = np.fromiter(map(len, letters), dtype=np.int64, count=len(letters))
     sides, offsets = np.repeat(sides, counts, axis=0), _offsets(counts)
     sides[offsets[put], 1] = sides[offsets[put], 0]
