@@ -25,6 +25,7 @@ INVISIBLE = (3, 7)  # text render modes that paint nothing
 HIGHER = 0.12  # em: so much further up does a Chinese character reach than the Latin font that pdfium brings
 HYPHEN, BLANK, UNKNOWN = 0x2D, 0x20, 0xFFFD
 _LONG = 6  # characters between blanks: where they are fewer, as in English, asking for each is as fast
+_AT_ONCE = 4_096  # characters; pages rarely have more
 _END_HYPHEN = 2  # what pdfium writes for a hyphen at the end of a line
 
 
@@ -136,24 +137,21 @@ def _asked(page: Any, at: Ints) -> Ints:
 
 
 class _Room:
-    """Room for the boxes of the characters of a page; the addresses of its places are made once and used again."""
+    """Room for the boxes of some characters; the addresses of its places are made once and used again."""
 
     def __init__(self) -> None:
-        self._floats: Any = None
-        self._places: list[Any] = []
+        self._floats = (ctypes.c_float * (4 * _AT_ONCE))()
+        self._places = [ctypes.byref(self._floats, 16 * place) for place in range(_AT_ONCE)]
 
     def boxes(self, page: Any, at: list[int]) -> Floats:
         """Return left, bottom, right, top of the characters at some places."""
-        if len(at) > len(self._places):
-            size = 16 * 2 * len(at)
-            self._floats = (ctypes.c_float * (size // 4))()
-            self._places = [ctypes.byref(self._floats, offset) for offset in range(0, size, 16)]
-        if not at:
-            return np.zeros((0, 4), dtype=np.float64)
-        ctypes.memset(self._floats, 0, 16 * len(at))
-        deque(map(_loose, repeat(page), at, self._places), maxlen=0)
-        raw = np.frombuffer(memoryview(self._floats), dtype=np.float32)[: 4 * len(at)].reshape(-1, 4)
-        boxes: Floats = raw.astype(np.float64)[:, [0, 3, 2, 1]]  # FS_RECTF: left, top, right, bottom
+        boxes = np.empty((len(at), 4), dtype=np.float64)
+        raw = np.frombuffer(memoryview(self._floats), dtype=np.float32).reshape(-1, 4)
+        for begin in range(0, len(at), _AT_ONCE):
+            some = at[begin : begin + _AT_ONCE]
+            raw[: len(some)] = 0
+            deque(map(_loose, repeat(page), some, self._places), maxlen=0)
+            boxes[begin : begin + len(some)] = raw[: len(some), [0, 3, 2, 1]]  # FS_RECTF: left, top, right, bottom
         return boxes
 
 

@@ -20,6 +20,7 @@ Flags = npt.NDArray[np.bool_]
 _CHUNK = 1 << 18  # bytes read at once: what is looked at stays in the cache of the processor
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONGEST_REFERENCE = 9  # characters after the `&`
+_LARGEST = 1 << 22  # bytes: a row of all columns is smaller; what is found takes ten times as much
 _BETWEEN = "\1"  # stands between texts: XML has no such character
 _NAMED = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)
@@ -121,7 +122,9 @@ class Tags(NamedTuple):
 
 
 def tags(raw: bytes) -> Tags | None:
-    """Find the tags of some bytes; `None` when there are none, or `<` and `>` do not alternate."""
+    """Find the tags of some bytes; `None` when there are none or too many, or `<` and `>` do not alternate."""
+    if len(raw) > _LARGEST:
+        return None
     padded = raw + bytes(8)
     signs = np.frombuffer(padded, dtype=np.uint8)
     if not _is_allowed(raw, signs[: len(raw)]):
