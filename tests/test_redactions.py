@@ -35,7 +35,7 @@ from dlp.model import Box, Cut, Gap
 from dlp.sandbox import Sandbox
 from dlp.service.gate import Gate
 from dlp.sniff import EDGE_BYTES, sniff
-from format_makers import OFD, ofd_of, ofd_page, text_object
+from format_makers import ODF, OFD, odf_of, ofd_of, ofd_page, text_object
 from makers import docx_of, package
 from scans import FONT
 from sites import lay
@@ -269,7 +269,7 @@ def ofd_file() -> bytes:
 
 
 def etree_texts(raw: bytes) -> str:
-    """Return the text of all parts of an OFD document, each in drawing order, as expat reads it."""
+    """Return the text of all XML parts of a package, each in drawing order, as expat reads it."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         assert archive.testzip() is None
         parts = [archive.read(name) for name in archive.namelist() if name.endswith(".xml")]
@@ -295,6 +295,32 @@ def html_texts(encoding: str) -> Callable[[bytes], str]:
 def lxml_texts(raw: bytes) -> str:
     """Return the text of a page as lxml reads it from its bytes, by the encoding that it declares."""
     return "".join(lxml.html.document_fromstring(raw).itertext())
+
+
+def odf_file() -> bytes:
+    """Return an OpenDocument text with secrets in spans, cells, values, notes, changes, properties and objects."""
+    body = (
+        f"<text:tracked-changes><text:changed-region><text:deletion><text:p>身份证号{ID}</text:p></text:deletion>"
+        f"</text:changed-region></text:tracked-changes><text:h>身份证号<text:span>{ID[:7]}</text:span>{ID[7:]}说明</text:h>"
+        f"<text:p>{KEPT}<office:annotation><text:p>电话{PHONE}</text:p></office:annotation></text:p><table:table "
+        f'table:name="电话{PHONE}"><table:table-row><table:table-cell><text:p>身份证号</text:p></table:table-cell>'
+        f'<table:table-cell office:value-type="float" office:value="{ID}"><text:p>{ID}</text:p></table:table-cell>'
+        '</table:table-row></table:table><draw:frame><draw:object xmlns:xlink="http://www.w3.org/1999/xlink" '
+        'xlink:href="./Object 1"/></draw:frame>'
+    )
+    inner = (
+        f"<office:document-content {ODF}><office:body><office:chart><text:p>身份证号{OTHER}图</text:p></office:chart>"
+    )
+    return odf_of(
+        body,
+        parts={
+            "Object 1/content.xml": f"{inner}</office:body></office:document-content>",
+            "Object 2/content.xml": f"<a>{OTHER}</a>",
+            "meta.xml": f"<office:document-meta {ODF}><office:meta><dc:title>{PHONE}</dc:title></office:meta>"
+            "</office:document-meta>",
+            "settings.xml": f"<a>身份证号{OTHER}</a>",
+        },
+    )
 
 
 class Case(NamedTuple):
@@ -329,6 +355,7 @@ CASES = {
         Case("deep.zip", package({"内/a.zip": package({"b.zip": package({"c.txt": TEXT})})}), (zip_texts,), ()),
         Case("a.html", html_of("utf-8"), (html_texts("utf-8"), lxml_texts), (KEPT, "A<B & ", "第二行")),
         Case("gbk.html", html_of("gb18030"), (html_texts("gb18030"), lxml_texts), (KEPT, "A<B & ", "第二行")),
+        Case("a.odt", odf_file(), (etree_texts, zip_texts), (KEPT, "说明", "图")),
         Case("a.eml", letter_of(), (mail_texts,), (KEPT, "某处", "某人", "plain words")),
         Case("a.mbox", MAILBOX, (mailbox_texts,)),
         Case("b.txt.xz", lzma.compress(TEXT.encode()), (lambda raw: lzma.decompress(raw).decode(),)),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 from dlp.formats import Full, Source
 from dlp.formats.loose import decode_base64
@@ -12,7 +12,7 @@ from dlp.formats.ooxml import Members, Taker, Walk, parse
 from dlp.formats.ooxml_text import SHOWN, Block, Collector, Piece
 from dlp.formats.room import Reading, Room
 from dlp.formats.zipsafe import Package
-from dlp.model import Document, GapKind, Zone
+from dlp.model import Cut, Document, GapKind, Removed, Zone
 
 _KINDS = ("text", "spreadsheet", "presentation", "graphics", "chart", "formula", "image")
 _PREFIX = "application/vnd.oasis.opendocument."
@@ -38,7 +38,7 @@ _FOOTERS = frozenset({"footer", "footer-left", "footer-first"})
 
 def extract(source: Source, room: Room) -> Document:
     """Return all text of an OpenDocument package. `anchor` of a segment is the number of its block in its part."""
-    walk = _Package(Package(source, room), room)
+    walk = Walker(Package(source, room), room)
     try:
         walk.run()
     except Full as full:
@@ -48,6 +48,26 @@ def extract(source: Source, room: Room) -> Document:
     return walk.reading.document(media if media in MEDIA else MEDIA[0])
 
 
+def warm() -> None:
+    """Load what writes documents: called once, before any child is forked."""
+    from dlp.formats import odf_cut  # noqa: F401, PLC0415  it imports this module
+
+
+def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tuple[Removed, ...]:
+    """Write the document without the cuts, and without what is no part of what it shows."""
+    from dlp.formats import odf_cut  # noqa: PLC0415  it imports this module
+
+    return odf_cut.redact(source, cuts, out, room)
+
+
+def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> Document:
+    """Return what readers of Python's own find in a redacted copy."""
+    from dlp.formats import odf_cut  # noqa: PLC0415  it imports this module
+
+    del before, cuts
+    return odf_cut.verify(source, room)
+
+
 def read_flat(data: bytes, room: Room) -> Document:
     """Return all text of an OpenDocument file that is one XML file (`office:document`)."""
     reading = Reading(room)
@@ -55,7 +75,7 @@ def read_flat(data: bytes, room: Room) -> Document:
     return reading.document(FLAT)
 
 
-class _Package(Walk):
+class Walker(Walk):
     """A walk that takes the text of OpenDocument parts, and sees when they are encrypted."""
 
     def __init__(self, package: Members, room: Room) -> None:

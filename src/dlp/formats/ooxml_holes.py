@@ -78,7 +78,7 @@ class _Blocks:
         raise NotRedactable("an XML part declares a document type")
 
 
-def blocks_of(root: Any, *, empty: bool = False, but: str = "") -> list[Block]:
+def blocks_of(root: Any, *, empty: bool = False, but: str = "", collector: type[Collector] = Collector) -> list[Block]:
     """Return the blocks of a tree whose text lies in its nodes; those of attributes are not among them.
 
     What lies in elements of the name `but` is left out: it is read elsewhere.
@@ -86,7 +86,7 @@ def blocks_of(root: Any, *, empty: bool = False, but: str = "") -> list[Block]:
     if next(root.iter(*_TEXTUAL), None) is None and not "".join(root.itertext()).strip():
         return []  # style sheets and themes are the largest parts of most files
     sink = _Blocks()
-    _walk(root, Collector(sink), but)
+    _walk(root, collector(sink), but)
     return [block for block in sink.found if (isinstance(block.pieces[0].place, Text) if block.pieces else empty)]
 
 

@@ -71,6 +71,7 @@ _KEPT = {
     "image/webp": ("RGB", "RGBA"),
 }
 """Media type that is written -> modes that its files keep; others become colours."""
+WRITTEN = frozenset(_KEPT)
 _PACKING = {"raw": "raw", "packbits": "packbits", "tiff_lzw": "tiff_lzw"}
 _BILEVEL = frozenset({"group3", "group4", "tiff_ccitt"})
 _DPI = (20, 4_800)  # what can be a resolution

@@ -283,11 +283,14 @@ def _decode_name(raw: bytes, *, utf8: bool) -> str:
     return _refuse("the name of a member is not in the encoding it states")
 
 
-def write(out: BinaryIO, members: Iterable[tuple[str, bytes]]) -> None:
-    """Write a fresh archive: these members in this order, one fixed date, no comments, no extra fields."""
+def write(out: BinaryIO, members: Iterable[tuple[str, bytes]], *, stored: frozenset[str] = frozenset()) -> None:
+    """Write a fresh archive: these members in this order, one fixed date, no comments, no extra fields.
+
+    Those that are named in `stored` are not packed: some formats tell their type by the bytes of the first.
+    """
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members:
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.compress_type = zipfile.ZIP_STORED if name in stored else zipfile.ZIP_DEFLATED
             entry.create_system = 0
             archive.writestr(entry, data)
