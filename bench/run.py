@@ -19,6 +19,7 @@ from pathlib import Path
 
 import docx
 import readers
+import redaction
 import scanner
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
@@ -199,6 +200,7 @@ def main() -> None:
         rows.append(("memory of all processes after that (MB, PSS)", f"{running.rss():.0f}", "<= 500"))
     rows += readers.files(text_pdf)
     rows += readers.scanned()
+    rows += redaction.pages()
     rows += scanner.texts()
     width = max(len(r[0]) for r in rows)
     for name, value, target in rows:

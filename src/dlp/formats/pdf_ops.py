@@ -7,6 +7,7 @@ reading: the page then becomes a picture.
 
 from __future__ import annotations
 
+import warnings
 from decimal import Decimal
 from typing import Any
 
@@ -92,8 +93,10 @@ def parse(content: Any) -> list[Op]:
     States that are still open at the end are closed, as every reader does.
     """
     try:
-        raw = pikepdf.parse_content_stream(content)
-    except (pikepdf.PdfError, TypeError, ValueError) as err:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an end in the middle of something is a warning only
+            raw = pikepdf.parse_content_stream(content)
+    except (pikepdf.PdfError, TypeError, ValueError, UserWarning) as err:
         raise NeedsRaster("its content cannot be taken apart") from err
     if len(raw) > MOST_OPERATORS:
         raise NeedsRaster("its content has more operators than are looked at")
