@@ -38,6 +38,9 @@ _SIGNS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-
 _BOXES = frozenset({"txbxContent", "textbox", "txBody", "rich"})
 _INSIDE = _BOXES | {"Fallback", "comment"}
 _GRID = frozenset({"tbl", "tr", "tc", "gridSpan"})
+_INLINE = frozenset({*_SIGNS, "sym", "vanish"})
+_SPECIAL = _INLINE | _GRID | _INSIDE | frozenset(_MARKS)
+"""Elements that say something besides their text."""
 _SILENT = frozenset({"posOffset", "align", "pctWidth", "pctHeight", "pctPosHOffset", "pctPosVOffset"})
 _ZONES = {
     "hdr": Zone.HEADER,
@@ -248,17 +251,22 @@ class Collector:
             self._blanks.clear()
         if attrib:
             self._read_attributes(name, attrib)
-        if name in _MARKS:
-            self._marks.append((len(self._stack), _MARKS[name]))
         if name in _BLOCKS:
             self._blocks.append(self._open(name))
-        elif self._blocks:
-            self._inline(name, attrib)
-        if name in _GRID:
+        elif name in _SPECIAL:
+            self._begin_special(name, attrib)
+        self._stack.append(name)
+
+    def _begin_special(self, name: str, attrib: Mapping[str, str]) -> None:
+        if name in _MARKS:
+            self._marks.append((len(self._stack), _MARKS[name]))
+        if name in _INLINE:
+            if self._blocks:
+                self._inline(name, attrib)
+        elif name in _GRID:
             self._begin_grid(name, attrib)
         elif name in _INSIDE:
             self._in[name] = self._in.get(name, 0) + 1
-        self._stack.append(name)
 
     def end(self, _tag: str) -> None:
         """Learn that an element ends."""
@@ -274,10 +282,11 @@ class Collector:
             self._vanished = False
         if self._blocks and self._blocks[-1].depth == depth:
             self._close(self._blocks.pop())
-        if name in _GRID:
-            self._end_grid(name)
-        elif name in _INSIDE:
-            self._in[name] -= 1
+        if name in _SPECIAL:
+            if name in _GRID:
+                self._end_grid(name)
+            elif name in _INSIDE:
+                self._in[name] -= 1
 
     def data(self, text: str) -> None:
         """Learn text."""
@@ -325,6 +334,8 @@ class Collector:
     def _zone_here(self, name: str) -> Zone:
         if name in _LEAF_ZONES:
             return _LEAF_ZONES[name]
+        if not self._in:
+            return self._zone
         if self._in.get("Fallback"):
             return Zone.HIDDEN
         if self._zone in (Zone.BODY, Zone.HEADER, Zone.FOOTER) and any(self._in.get(box) for box in _BOXES):
@@ -356,7 +367,10 @@ class Collector:
         for piece in block.pieces:
             all_marks |= piece.marks
         apart = CODE | RUBY
-        number = self._hand_out(block, "v", lambda m: not m & (apart | DELETED | VANISHED), block.zone)
+        if not all_marks:
+            number = self.sink.block(Block(f"{block.number}v", block.tag, block.zone, block.pieces))
+        else:
+            number = self._hand_out(block, "v", lambda m: not m & (apart | DELETED | VANISHED), block.zone)
         if all_marks & VANISHED:
             self._hand_out(block, "h", lambda m: not m & (apart | DELETED), Zone.HIDDEN)
         if all_marks & DELETED:
