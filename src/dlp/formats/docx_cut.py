@@ -12,7 +12,7 @@ from lxml import etree
 from dlp.formats import Source, zipsafe
 from dlp.formats.cutting import Hole, filled
 from dlp.formats.ooxml_cut import DRAWING_PARTS, Copy, Part, write_copy
-from dlp.formats.ooxml_holes import local, remove
+from dlp.formats.ooxml_holes import beside, local, remove
 from dlp.formats.ooxml_wishes import Read
 from dlp.formats.room import Room
 from dlp.model import Cut, Removed
@@ -150,9 +150,8 @@ class Word(Copy):
         if name == "hyperlink":
             del node.attrib[key]
         elif name == "altChunk":
-            namespace = node.tag.rpartition("}")[0] + "}"
-            paragraph = etree.Element(namespace + "p")
-            etree.SubElement(etree.SubElement(paragraph, namespace + "r"), namespace + "t").text = _LOST
+            paragraph = etree.Element(beside(node, "p"))
+            etree.SubElement(etree.SubElement(paragraph, beside(node, "r")), beside(node, "t")).text = _LOST
             paragraph.tail = node.tail
             node.getparent().replace(node, paragraph)
         else:
@@ -167,6 +166,8 @@ def _take_in_rows(root: Any) -> None:
     """Take deleted rows out, and the marks of what was inserted or deleted off the properties that hold them."""
     for node in list(root.iter("{*}del", "{*}ins", "{*}cellDel")):
         above = node.getparent()
+        if above is None:
+            continue
         name, holder = local(node.tag), local(above.tag)
         row = holder == "trPr" and name == "del"
         if row or (name == "cellDel" and holder == "tcPr" and len(above.getparent().getparent().findall("{*}tc")) > 1):

@@ -57,6 +57,11 @@ def local(tag: Any) -> str:
     return str(tag).rpartition("}")[2]
 
 
+def beside(node: Any, name: str) -> Any:
+    """Return the full name of an element in the namespace of another."""
+    return etree.QName(etree.QName(node).namespace, name)
+
+
 # --- reading a tree
 
 

@@ -16,7 +16,7 @@ from dlp.formats import NotRedactable, Source, zipsafe
 from dlp.formats.cutting import Hole, filled
 from dlp.formats.ooxml import relations, rels_name
 from dlp.formats.ooxml_cut import ANCHORS, DRAWING_PARTS, TRANSITIONAL, Copy, Key, Part, write_copy
-from dlp.formats.ooxml_holes import SPACE, Holes, block_of, blocks_of, local, remove, tree
+from dlp.formats.ooxml_holes import SPACE, Holes, beside, block_of, blocks_of, local, remove, tree
 from dlp.formats.ooxml_text import Block
 from dlp.formats.ooxml_wishes import Read
 from dlp.formats.ooxml_write import Link
@@ -177,8 +177,7 @@ class Book(Copy):
         for key in ("cm", "vm", "ph"):
             node.attrib.pop(key, None)
         node.set("t", "inlineStr")
-        namespace = node.tag.rpartition("}")[0] + "}"
-        text = etree.SubElement(etree.SubElement(node, namespace + "is"), namespace + "t")
+        text = etree.SubElement(etree.SubElement(node, beside(node, "is")), beside(node, "t"))
         text.text = filled(cell.text, holes)
         text.set(SPACE, "preserve")
 
@@ -359,13 +358,12 @@ def _quoted(text: str, hole: Hole) -> bool:
 
 
 def _empty_unused(root: Any, used: set[str]) -> None:
-    namespace = root.tag.rpartition("}")[0] + "}"
     for number, item in enumerate(root.iter("{*}si")):
         if str(number) not in used:
             for child in list(item):
                 item.remove(child)
             item.text = None
-            etree.SubElement(item, namespace + "t")
+            etree.SubElement(item, beside(item, "t"))
 
 
 def redact(
