@@ -160,6 +160,13 @@ def test_a_short_number_is_one_only_by_itself() -> None:
     assert told(b"tel. 8501234, at noon", ("8501234",))
 
 
+def test_numbers_that_come_about_where_cells_meet_are_no_leak() -> None:
+    """A telephone number with blanks in it is found; the digits of two cells side by side are not one."""
+    phone = "13800138000"
+    assert told("<p>电话：138 0013-8000，找张三</p>".encode(), (phone,))
+    assert not told(b"<row><c><v>77138001</v></c><c><v>3800045</v></c></row>", (phone,))
+
+
 def test_two_characters_are_told_only_among_text() -> None:
     """The four bytes of a name of two characters stand in packed data by chance."""
     name = "张三"

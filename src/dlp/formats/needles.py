@@ -132,9 +132,11 @@ def _forms(needle: str) -> Iterator[_Pattern]:
     for piece in _pieces(flat):
         yield _Pattern(piece.encode(), View.AS_IS, "piece", caseless=caseless)
     if len(flat) >= (_LOOSE_HAN if han else _LOOSE):
-        yield _Pattern(without_signs(flat.encode()), View.LOOSE, "whole", caseless=caseless)
+        # Where the cells of a sheet run together, any eleven digits may come about.
+        apart = flat.isdigit() and len(flat) < _LONG
+        yield _Pattern(without_signs(flat.encode()), View.LOOSE, "whole", bordered=apart, caseless=caseless)
         if back != flat:
-            yield _Pattern(without_signs(back.encode()), View.LOOSE, "backwards", caseless=caseless)
+            yield _Pattern(without_signs(back.encode()), View.LOOSE, "backwards", bordered=apart, caseless=caseless)
     if han and len(flat) > 1:
         for escape in (_python, _rtf, _rtf_above):
             yield _Pattern("".join(map(escape, flat)).encode(), View.LOOSE, "whole", "escapes", caseless=True)
