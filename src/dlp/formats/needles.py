@@ -121,7 +121,8 @@ def _forms(needle: str) -> Iterator[_Pattern]:
         return
     han = bool(_HAN.search(flat))
     bordered = flat.isdigit() and len(flat) < _ALONE
-    caseless = flat.isascii() and not flat.isdigit()
+    # Words are left as they are written: in small letters some of them are words of the format itself.
+    caseless = flat.isascii() and not flat.isdigit() and not flat.isalpha()
     for text in dict.fromkeys((flat, needle)):
         yield from _encoded(text, "whole", bordered=bordered and text == flat, caseless=caseless)
     if flat.isascii():
@@ -130,7 +131,8 @@ def _forms(needle: str) -> Iterator[_Pattern]:
     if back != flat and len(flat) >= (_BACK_HAN if han else _BACK):
         yield from _encoded(back, "backwards", bordered=bordered, caseless=caseless)
     for piece in _pieces(flat):
-        yield _Pattern(piece.encode(), View.AS_IS, "piece", caseless=caseless)
+        # The end of a number by itself: inside of another number its eight digits are a date and a count.
+        yield _Pattern(piece.encode(), View.AS_IS, "piece", bordered=len(piece) == _END, caseless=caseless)
     if len(flat) >= (_LOOSE_HAN if han else _LOOSE):
         # Where the cells of a sheet run together, any eleven digits may come about.
         apart = flat.isdigit() and len(flat) < _LONG
