@@ -112,7 +112,7 @@ def _page(name: str, raw: bytes, cuts: list[Cut]) -> list[Row]:
     keep, gap = timed(redact(Mode.KEEP), RUNS), timed(redact(Mode.FIXED_GAP), RUNS)
     proven = timed(lambda: _prove(copies[Mode.KEEP], raw, cuts), RUNS)
     rows = [
-        (f"redact, {name}: in place (ms; of its picture at 200 dpi)", f"{1000 * keep:.0f}", f"x{keep / picture:.2f}, <= 1.2"),
+        (f"redact, {name}: in place (ms; of its picture)", f"{1000 * keep:.0f}", f"x{keep / picture:.2f}, <= 1.2"),
         (f"redact, {name}: laid anew (ms; of its picture)", f"{1000 * gap:.0f}", f"x{gap / picture:.2f}"),
         (f"redact, {name}: proof without OCR (ms a page)", f"{1000 * proven:.0f}", "<= 500"),
     ]

@@ -244,27 +244,35 @@ def _parts_of(names: set[bytes], outlines: dict[bytes, bytes], skip: int) -> set
     """Return the letters that letters with an accent are put together of."""
     parts: set[bytes] = set()
     for name in names & outlines.keys():
-        code = eexec.decrypt(outlines[name], _CHARSTRING_KEY)[0][skip:]
-        at = code.find(_SEAC)
-        if at >= 0:
-            for number in _last_numbers(code[:at])[-2:]:
-                parts.add(_standard()[number].encode("latin-1"))
+        for number in _accent(eexec.decrypt(outlines[name], _CHARSTRING_KEY)[0][skip:]):
+            parts.add(_standard()[number].encode("latin-1"))
     return parts
 
 
-def _last_numbers(code: bytes) -> list[int]:
-    """Return the numbers of a charstring; those of a character are all in one or two bytes."""
-    numbers, at = [], 0
+def _accent(code: bytes) -> list[int]:
+    """Return the two characters that a charstring puts together (seac), as it numbers them; none when it draws."""
+    numbers: list[int] = []
+    at = 0
     while at < len(code):
         byte = code[at]
-        if byte >= 251:
-            numbers.append(-(byte - 251) * 256 - code[at + 1] - 108 if byte < 255 else 0)
-            at += 2 if byte < 255 else 5
-        elif byte >= 247:
-            numbers.append((byte - 247) * 256 + code[at + 1] + 108)
-            at += 2
+        if byte >= 32:
+            size = 1 if byte < 247 else 2 if byte < 255 else 5
+            numbers.append(_number(code[at : at + size]))
+            at += size
+        elif code[at : at + 2] == _SEAC:
+            return [number for number in numbers[-2:] if 0 <= number < 256]
         else:
-            if byte >= 32:
-                numbers.append(byte - 139)
-            at += 1
-    return numbers
+            numbers = []
+            at += 2 if byte == 12 else 1
+    return []
+
+
+def _number(code: bytes) -> int:
+    """Return a number of a charstring (Adobe Type 1 Font Format, 6.2)."""
+    if code[0] < 247:
+        return code[0] - 139
+    if len(code) < 2:
+        return 0
+    if code[0] < 251:
+        return (code[0] - 247) * 256 + code[1] + 108
+    return -(code[0] - 251) * 256 - code[1] - 108 if code[0] < 255 else int.from_bytes(code[1:], "big", signed=True)
