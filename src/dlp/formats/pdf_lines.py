@@ -8,12 +8,12 @@ neither of the two readings is destroyed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from dlp.formats.pdf_glyphs import ODD_SHARE, Flags, Floats, Glyphs, Ints, Style, is_wide, trust
+from dlp.formats.pdf_groups import MANY, Group, groups
 
 __all__ = ["ODD_SHARE", "Floats", "Glyphs", "Ints", "Line", "Style", "build", "is_wide", "trust"]
 
@@ -22,7 +22,6 @@ CELL_GAP = 1.3  # em: from here on a gap may be a gutter between columns
 WIDE_GAP = 3.5  # em: from here on it always is
 OVERPRINT = 0.3  # of the narrower character: what is covered more than this is painted over
 BLANK_GAP = 0.3  # em: from here on a reader sees a blank
-MANY = 3_000  # beyond this, quadratic comparisons are replaced by the safe simple answer
 
 
 class Line:
@@ -48,25 +47,6 @@ def _middle(values: Floats) -> float:
     return float(sorted(values.tolist())[len(values) // 2])
 
 
-class _Group:
-    """Characters that run in one direction: `a` is the way of reading, `c` the way from line to line."""
-
-    __slots__ = ("a0", "a1", "angle", "at", "blank", "c0", "c1", "em", "glyphs", "hidden")
-
-    def __init__(self, glyphs: Glyphs, at: Ints, angle: int, *, hidden: bool) -> None:
-        self.glyphs = glyphs
-        self.at = at
-        self.angle = angle
-        self.hidden = hidden
-        sizes = np.array([style.size for style in glyphs.kinds], dtype=np.float64)[glyphs.styles[at]]
-        self.a0, self.a1, self.c0, self.c1 = _axes(glyphs.boxes[at], angle, sizes)
-        height = np.maximum(self.c1 - self.c0, 0.1)
-        self.blank = glyphs.blank[at]
-        # A nominal size that does not fit the box (odd fonts, scaled text) is not believed.
-        fits = (sizes > 0.2 * height) & (sizes < 3.0 * height)
-        self.em = np.where(fits, sizes, height)
-
-
 class _Piece:
     """A line as it lies on its page, on its way into a block; `line` is None where it has no ink."""
 
@@ -86,7 +66,7 @@ def build(glyphs: Glyphs) -> list[Line]:
     if not glyphs.text:
         return []
     blocks: list[list[_Piece]] = []
-    for group in _groups(glyphs):
+    for group in groups(glyphs):
         pieces = _pieces(group)
         blocks.extend(_blocks(pieces))
     blocks.sort(key=lambda block: min(piece.order for piece in block))
@@ -100,112 +80,7 @@ def build(glyphs: Glyphs) -> list[Line]:
     return lines
 
 
-def _axes(boxes: Floats, angle: int, sizes: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Turn boxes into intervals along (`a`) and across (`c`) the direction of reading."""
-    x0, y0, x1, y1 = boxes.T
-    if angle == 0:
-        return x0, x1, y0, y1
-    if angle == 90:
-        return y0, y1, -x1, -x0
-    if angle == 180:
-        return -x1, -x0, -y1, -y0
-    if angle == 270:
-        return -y1, -y0, x0, x1
-    turn = math.radians(angle)
-    cos, sin = math.cos(turn), math.sin(turn)
-    mid_x, mid_y = (x0 + x1) / 2, (y0 + y1) / 2
-    # The box of a slanted character tells only the sum of its width and height; the font size tells the height.
-    both = (x1 - x0 + y1 - y0) / (abs(cos) + abs(sin))
-    high = np.where((sizes > 0.2 * both) & (sizes < both), sizes * 1.15, both / 2)
-    wide = np.clip(both - high, 0.1 * high, 1.2 * high)
-    along, across = mid_x * cos + mid_y * sin, mid_y * cos - mid_x * sin
-    return along - wide / 2, along + wide / 2, across - high / 2, across + high / 2
-
-
-def _groups(glyphs: Glyphs) -> list[_Group]:
-    """Divide a page by direction and by whether the text can be seen; find vertical writing among upright text."""
-    angles = np.array([style.angle for style in glyphs.kinds], dtype=np.int64)[glyphs.styles]
-    hidden = np.array([style.hidden for style in glyphs.kinds], dtype=np.bool_)[glyphs.styles]
-    found = []
-    for angle in sorted(set(angles.tolist())):
-        for unseen in (False, True):
-            at = np.flatnonzero((angles == angle) & (hidden == unseen))
-            if not at.size:
-                continue
-            group = _Group(glyphs, at, angle, hidden=unseen)
-            if angle in (0, 180):
-                down = _downward(group)
-                if down.any():
-                    found.append(_Group(glyphs, at[down], 90 if angle == 0 else 270, hidden=unseen))
-                    at = at[~down]
-                    if not at.size:
-                        continue
-                    group = _Group(glyphs, at, angle, hidden=unseen)
-            found.append(group)
-    return found
-
-
-def _downward(group: _Group) -> Flags:
-    """Return which characters of an upright group are written from top to bottom.
-
-    Evidence is at least three characters, mostly Han, each close under the one before it, in one column. What lies
-    in such a column without neighbours of its own (a ★ or 10 from another font) belongs to it.
-    """
-    count = len(group.at)
-    down = np.zeros(count, dtype=np.bool_)
-    if count < 3:
-        return down
-    width = np.maximum(group.a1 - group.a0, 0.1)
-    mid = (group.c0 + group.c1) / 2
-    overlap = np.minimum(group.a1[1:], group.a1[:-1]) - np.maximum(group.a0[1:], group.a0[:-1])
-    step = (mid[1:] - mid[:-1]) / np.maximum(group.em[1:], group.em[:-1])
-    under = (overlap > 0.5 * np.minimum(width[1:], width[:-1])) & (step > 0.6) & (step < 1.5)
-    for begin, end in _stretches(under):
-        if end - begin < 2:  # steps; three characters have two
-            continue
-        letters = [group.glyphs.text[i] for i in group.at[begin : end + 1].tolist()]
-        pitch = step[begin:end]
-        even = float(pitch.max() - pitch.min()) < 0.12 and float(pitch.max()) < 1.3 and end - begin >= 3
-        if even or sum(map(is_wide, letters)) * 2 > len(letters):
-            down[begin : end + 1] = True
-    if down.any() and not down.all():
-        _gather(group, down)
-    return down
-
-
-def _stretches(flags: Flags) -> list[tuple[int, int]]:
-    """Return begin and end of every run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
-    return [(int(edges[i]), int(edges[i + 1])) for i in range(0, len(edges), 2)]
-
-
-def _gather(group: _Group, down: Flags) -> None:
-    """Add to the vertical characters those single ones that stand in their columns."""
-    for _ in range(8):  # what is added can reach further along its column
-        rest = np.flatnonzero(~down)
-        columns = np.flatnonzero(down)
-        if not rest.size or rest.size > MANY or columns.size > MANY:
-            return
-        more = [i for i in rest.tolist() if _belongs(group, i, rest, columns)]
-        if not more:
-            return
-        down[more] = True
-
-
-def _belongs(group: _Group, i: int, rest: Ints, columns: Ints) -> bool:
-    em = max(float(group.em[i]), 1.0)
-    mid = (group.a0[i] + group.a1[i]) / 2
-    inside = (group.a0[columns] - 0.2 * em < mid) & (mid < group.a1[columns] + 0.2 * em)
-    near = (group.c0[columns] < group.c1[i] + 1.2 * em) & (group.c1[columns] > group.c0[i] - 1.2 * em)
-    if not bool((inside & near).any()):
-        return False
-    beside = rest[rest != i]
-    level = np.minimum(group.c1[beside], group.c1[i]) - np.maximum(group.c0[beside], group.c0[i]) > 0.5 * em
-    gap = np.maximum(group.a0[beside] - group.a1[i], group.a0[i] - group.a1[beside])
-    return int((level & (gap < 0.8 * em)).sum()) <= 1
-
-
-def _pieces(group: _Group) -> list[_Piece]:
+def _pieces(group: Group) -> list[_Piece]:
     """Cluster a group into rows, order each row, and divide it where columns or cells part."""
     layers = _layers(group)
     at = np.concatenate([layer for _, layer in layers])
@@ -251,7 +126,7 @@ def _reach(a1: Floats, starts: Ints) -> Floats:
     return reach
 
 
-def _runs(group: _Group) -> Ints:
+def _runs(group: Group) -> Ints:
     """Return where the runs begin, whose characters follow one another closely on one row in drawing order."""
     height = np.maximum(group.c1 - group.c0, 0.1)
     width = np.maximum(group.a1 - group.a0, 0.1)
@@ -269,7 +144,7 @@ def _runs(group: _Group) -> Ints:
     return np.concatenate(([0], np.flatnonzero(~(level & forward)) + 1))
 
 
-def _rows(group: _Group, begins: Ints, sizes: Ints) -> list[list[int]]:
+def _rows(group: Group, begins: Ints, sizes: Ints) -> list[list[int]]:
     """Join runs of equal height on the page into rows; return the numbers of the runs of each."""
     lows = np.add.reduceat(group.c0, begins) / sizes
     highs = np.maximum(np.add.reduceat(group.c1, begins) / sizes, lows + 0.1)
@@ -289,7 +164,7 @@ def _rows(group: _Group, begins: Ints, sizes: Ints) -> list[list[int]]:
     return [sorted(row) for row in rows]
 
 
-def _layers(group: _Group) -> list[tuple[int, Ints]]:
+def _layers(group: Group) -> list[tuple[int, Ints]]:
     """Return the rows from the top, each with its number and sorted; one that is painted over as several layers."""
     begins = _runs(group)
     sizes = np.diff(np.append(begins, len(group.at)))
@@ -314,11 +189,11 @@ def _layers(group: _Group) -> list[tuple[int, Ints]]:
     return layers
 
 
-def _sorted(group: _Group, at: Ints) -> Ints:
+def _sorted(group: Group, at: Ints) -> Ints:
     return at[np.argsort(group.a0[at] + group.a1[at], kind="stable")]
 
 
-def _clashes(group: _Group, at: Ints) -> Ints:
+def _clashes(group: Group, at: Ints) -> Ints:
     """Return, for a sorted row without blanks, the places whose character is painted over the one before.
 
     Neighbours that were drawn one after the other in one style are not: that is kerning or a wrong width.
@@ -331,7 +206,7 @@ def _clashes(group: _Group, at: Ints) -> Ints:
     return np.flatnonzero((common > OVERPRINT * width) & ~drawn) + 1
 
 
-def _peeled(group: _Group, order: Ints, runs: list[Ints]) -> list[Ints]:
+def _peeled(group: Group, order: Ints, runs: list[Ints]) -> list[Ints]:
     """Divide a sorted row, some of whose characters are painted over one another, into readable layers."""
     ink = order[~group.blank[order]]
     clash = _clashes(group, ink)
@@ -365,7 +240,7 @@ def _peeled(group: _Group, order: Ints, runs: list[Ints]) -> list[Ints]:
     return layers
 
 
-def _cuts(group: _Group, layers: Sequence[tuple[int, Ints]], at: Ints, firsts: Ints) -> Ints:
+def _cuts(group: Group, layers: Sequence[tuple[int, Ints]], at: Ints, firsts: Ints) -> Ints:
     """Return where layers are divided: at wide gaps, and at lesser gaps that several rows share."""
     reach = _reach(group.a1[at], firsts)
     gaps = group.a0[at][1:] - reach[:-1]
@@ -388,7 +263,7 @@ def _cuts(group: _Group, layers: Sequence[tuple[int, Ints]], at: Ints, firsts: I
     return spots[sure]
 
 
-def _is_spread_word(group: _Group, at: Ints, place: int) -> bool:
+def _is_spread_word(group: Group, at: Ints, place: int) -> bool:
     """Return True where one Han character stands alone beside the gap: 姓　　名 is one word, not two columns."""
     for inner, outer in ((place - 1, place - 2), (place, place + 1)):
         if not is_wide(group.glyphs.text[group.at[at[inner]]]):
@@ -445,7 +320,7 @@ def _continues(block: list[_Piece], piece: _Piece) -> bool:
     return full and (centred or not indented)
 
 
-def _write(group: _Group, at: Ints, starts: Ints, pieces: list[_Piece]) -> None:
+def _write(group: Group, at: Ints, starts: Ints, pieces: list[_Piece]) -> None:
     """Give each piece its line: the text with the blanks that a reader sees, and the edges of every character."""
     at, kept, begins = _trimmed(group, at, starts)
     if not at.size:
@@ -464,7 +339,7 @@ def _write(group: _Group, at: Ints, starts: Ints, pieces: list[_Piece]) -> None:
         pieces[number].line = Line(text[begin:end], box, edges[2 * begin : 2 * end], style)
 
 
-def _trimmed(group: _Group, at: Ints, starts: Ints) -> tuple[Ints, Ints, Ints]:
+def _trimmed(group: Group, at: Ints, starts: Ints) -> tuple[Ints, Ints, Ints]:
     """Take away blanks at the ends of stretches; return what is left, which stretches are, and where they begin."""
     ink = np.flatnonzero(~group.blank[at])
     first, end = np.searchsorted(ink, starts), np.searchsorted(ink, np.append(starts[1:], len(at)))
@@ -476,7 +351,7 @@ def _trimmed(group: _Group, at: Ints, starts: Ints) -> tuple[Ints, Ints, Ints]:
     return at[np.cumsum(steps[:-1]) > 0], kept, _offsets(last - first + 1)
 
 
-def _parted(group: _Group, at: Ints, begins: Ints) -> Flags:
+def _parted(group: Group, at: Ints, begins: Ints) -> Flags:
     """Tell before which characters a reader sees a blank."""
     gaps = np.full(len(at), -np.inf)
     gaps[1:] = (group.a0[at][1:] - _reach(group.a1[at], begins)[:-1]) / group.em[at][1:]
