@@ -23,7 +23,7 @@ ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5")
 _LONG = 15  # characters of a number from which pieces of it are looked for
 _DIGITS = 10  # of them digits
 _PIECE, _PIECES = 10, 5  # characters of a piece, and how many of them: what numbers have in common is their begin
-_END = 8  # characters of the end of a long number
+_END = 8  # characters of the end of a long number, and up to a piece
 _LOOSE, _LOOSE_HAN = 11, 3  # characters of what is looked for where blanks and signs are gone
 _BACK, _BACK_HAN = 8, 3  # of what is looked for backwards
 _ALONE = 10  # digits: fewer are only told where no digit stands beside them
@@ -132,7 +132,7 @@ def _forms(needle: str) -> Iterator[_Pattern]:
         yield from _encoded(back, "backwards", bordered=bordered, caseless=caseless)
     for piece in _pieces(flat):
         # The end of a number by itself: inside of another number its eight digits are a date and a count.
-        yield _Pattern(piece.encode(), View.AS_IS, "piece", bordered=len(piece) == _END, caseless=caseless)
+        yield _Pattern(piece.encode(), View.AS_IS, "piece", bordered=len(piece) < _PIECE, caseless=caseless)
     if len(flat) >= (_LOOSE_HAN if han else _LOOSE):
         # Where the cells of a sheet run together, any eleven digits may come about.
         apart = flat.isdigit() and len(flat) < _LONG
@@ -180,4 +180,5 @@ def _pieces(flat: str) -> Iterator[str]:
         return
     for start in range(size - _PIECE - _PIECES + 1, size - _PIECE + 1):
         yield flat[start : start + _PIECE]
-    yield flat[-_END:]
+    for length in range(_END, _PIECE):
+        yield flat[-length:]
