@@ -35,7 +35,7 @@ from dlp.model import Box, Cut, Gap
 from dlp.sandbox import Sandbox
 from dlp.service.gate import Gate
 from dlp.sniff import EDGE_BYTES, sniff
-from format_makers import ODF, OFD, odf_of, ofd_of, ofd_page, text_object
+from format_makers import ODF, OFD, odf_of, ofd_of, ofd_page, packed, text_object
 from makers import docx_of, package
 from scans import FONT
 from sites import lay
@@ -244,8 +244,14 @@ def ofd_file() -> bytes:
             f'<ofd:Remark>身份证号{ID}</ofd:Remark><ofd:Appearance Boundary="20 220 170 40">'
             f"{text_object(f'注释身份证号{ID}留字', x=0, y=0)}</ofd:Appearance></ofd:Annot></ofd:PageAnnot>"
         ),
-        "Doc_0/Attachs/Attachments.xml": f'<ofd:Attachments xmlns:ofd="{OFD}"/>',
+        "Doc_0/Attachs/Attachments.xml": (
+            f'<ofd:Attachments xmlns:ofd="{OFD}"><ofd:Attachment ID="60" Name="附件一"><ofd:FileLoc>a.txt</ofd:FileLoc>'
+            '</ofd:Attachment><ofd:Attachment ID="61" Name="附件二"><ofd:FileLoc>b.7z</ofd:FileLoc></ofd:Attachment>'
+            "</ofd:Attachments>"
+        ),
+        "Doc_0/Attachs/a.txt": TEXT.replace(KEPT, "附件里留下的字"),
         f"Doc_0/Attachs/{ID}.txt": TEXT,
+        "Doc_0/Attachs/b.7z": packed("7zip", {"b.txt": TEXT.encode()}),
         "Doc_0/Tags/CustomTag.xml": f'<ofd:CustomTags xmlns:ofd="{OFD}"><ofd:Value>{ID}</ofd:Value></ofd:CustomTags>',
         "Doc_0/Signs/Sign_0/Signature.xml": f'<ofd:Signature xmlns:ofd="{OFD}"><ofd:A>{PHONE}</ofd:A></ofd:Signature>',
         "Doc_0/PublicRes.xml": (
@@ -364,7 +370,7 @@ CASES = {
 
 
 if FONT is not None:
-    CASES["a.ofd"] = Case("a.ofd", ofd_file(), (etree_texts, zip_texts), (KEPT, "模板", "留字"))
+    CASES["a.ofd"] = Case("a.ofd", ofd_file(), (zip_texts, libarchive_texts), (KEPT, "模板", "留字", "附件里留下的字"))
     for kind in ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP"):
         name = f"a.{kind.lower()}"
         CASES[name] = Case(name, picture_of(kind), (pillow_texts, opencv_texts), ())

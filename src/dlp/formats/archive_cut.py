@@ -20,7 +20,7 @@ import libarchive
 import libarchive.exception
 
 from dlp.formats import NotRedactable, Source, archive, zipsafe
-from dlp.formats.cutting import Hole, counted, filled, holes_in, summed
+from dlp.formats.cutting import Hole, by_member, counted, filled, holes_in, summed
 from dlp.formats.room import Room, redact_member
 from dlp.model import Cut, Removed
 
@@ -54,12 +54,14 @@ def _redact_zip(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) 
     _check(cuts, files | gone)
     removed = [*counted(cut for cut in cuts if not cut.part or cut.part[0] in gone)]
 
+    inside = by_member(cuts)
+
     def members() -> Iterator[tuple[str, bytes]]:
         for name, new in zip(names, _renamed(names, cuts), strict=True):
             if name not in files:
                 yield new, b""
                 continue
-            data, taken = redact_member(name, package.read(name), cuts, room)
+            data, taken = redact_member(name, package.read(name), inside.get(name, ()), room)
             removed.extend(taken)
             yield new, data
 
@@ -142,12 +144,13 @@ def _redact_tar(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) 
         raise NotRedactable("two members have the same name")
     _check(cuts, files)
     removed = [*counted(cut for cut in cuts if not cut.part)]
+    inside = by_member(cuts)
     new_names = dict(zip(names, _renamed(names, cuts), strict=True))
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, encoding="utf-8") as made:
         for entry in found:
             data = entry.data
             if entry.name in files:
-                data, taken = redact_member(entry.name, data, cuts, room)
+                data, taken = redact_member(entry.name, data, inside.get(entry.name, ()), room)
                 removed.extend(taken)
             head = tarfile.TarInfo(new_names[entry.name])
             head.type, head.mode, head.size = entry.kind, entry.mode & 0o777, len(data)

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from dlp.formats import Source, archive, archive_cut, zipsafe
+from dlp.formats.cutting import by_member
 from dlp.formats.room import Reading, Room, verify_member
 from dlp.model import Check, Cut, Document
 
@@ -43,11 +44,11 @@ def verify(media: str, source: Source, before: Source, cuts: Sequence[Cut], room
     if new is None or not good:
         return reading.document(media)
     reading.add("\n".join(name for name, _ in new), part=room.part)
-    touched = {cut.part[0] for cut in cuts if cut.part}
+    touched = by_member(cuts)
     alike = True
     for (_, data), (name, was) in zip(new, old, strict=True):
         if name in touched:
-            found = verify_member(name, data, was, cuts, room)
+            found = verify_member(name, data, was, touched[name], room)
             if found is not None:
                 reading.take(found)
         elif data != was:

@@ -47,6 +47,15 @@ def filled(text: str, holes: Iterable[Hole]) -> str:
     return "".join((*pieces, text[at:]))
 
 
+def by_member(cuts: Iterable[Cut]) -> dict[str, list[Cut]]:
+    """Return the cuts that lie in each member of a container; those in none are left out."""
+    found: dict[str, list[Cut]] = {}
+    for cut in cuts:
+        if cut.part:
+            found.setdefault(cut.part[0], []).append(cut)
+    return found
+
+
 def counted(cuts: Iterable[Cut], *, how: str = "text") -> tuple[Removed, ...]:
     """Return how many things of each type these cuts remove: those that carry the label of their hit."""
     counts: dict[str, int] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from email import encoders
 from email.errors import MessageError
@@ -19,7 +20,7 @@ from email.utils import formataddr, getaddresses
 from typing import Any, BinaryIO
 
 from dlp.formats import NotRedactable, Source, mail, plain
-from dlp.formats.cutting import counted, filled, holes_in, summed
+from dlp.formats.cutting import by_member, counted, filled, holes_in, summed
 from dlp.formats.room import Reading, Room, redact_member, verify_member
 from dlp.model import Check, Cut, Document, Removed
 from dlp.sniff import charset
@@ -57,8 +58,9 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
     if not all(cut.part and cut.part[0] in names for cut in cuts):
         raise NotRedactable("what is to be removed is not where it was read")
     removed: list[Removed] = []
+    inside = by_member(cuts)
     for name, letter in zip(names, letters, strict=True):
-        body, taken = redact_member(name, letter, cuts, room)
+        body, taken = redact_member(name, letter, inside.get(name, ()), room)
         removed += taken
         out.write(b"From - Thu Jan  1 00:00:00 1970\n" + body.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n\n")
     return summed(removed)
@@ -73,6 +75,7 @@ class _Letter:
         self._room = room
         self._removed: list[Removed] = [*counted(cut for cut in cuts if not cut.part)]
         self._parts = {id(part.message): part for part in mail.walk(message, room)}
+        self._inside = by_member(cuts)
         self._by_anchor: dict[str, list[Cut]] = {}
         for cut in cuts:
             if not cut.part:
@@ -91,11 +94,11 @@ class _Letter:
 
     def _check(self) -> None:
         """Refuse cuts in what is not there, or is there twice."""
-        places = [part.place for part in self._parts.values() if part.place]
+        places = Counter(part.place for part in self._parts.values() if part.place)
         anchors = {anchor for part in self._parts.values() for anchor, _, _ in part.headers}
         anchors |= {part.filename[0] for part in self._parts.values()} | {"around"}
         for cut in self._cuts:
-            if places.count(cut.part[0]) != 1 if cut.part else cut.anchor not in anchors:
+            if places[cut.part[0]] != 1 if cut.part else cut.anchor not in anchors:
                 raise NotRedactable("what is to be removed is not where it was read")
 
     def _anew(self, message: Message[Any, Any]) -> Message[Any, Any]:
@@ -153,7 +156,7 @@ class _Letter:
     def _fill(self, new: Message[Any, Any], part: mail.Part) -> None:
         """Add what a part holds."""
         kind = part.message.get_content_type()
-        data, removed = redact_member(part.place, part.data, self._cuts if part.place else (), self._room)
+        data, removed = redact_member(part.place, part.data, self._inside.get(part.place, ()), self._room)
         self._removed += removed
         given = _parameters(part.message)
         if kind.startswith("text/") and data != part.data:
@@ -207,15 +210,17 @@ def verify(source: Source, before: Source, cuts: Sequence[Cut], room: Room) -> D
     reading = Reading(room)
     letters, old = mail.messages(source.content()), mail.messages(before.content())
     reading.checks.append(_check("messages", "the copy has more or fewer messages", good=len(letters) == len(old)))
+    inside = by_member(cuts)
     for number, (letter, was) in enumerate(zip(letters, old, strict=False), 1):
+        name = f"message {number}"
         if len(letters) == 1:
-            _look(letter, was, cuts, reading)
-        elif (found := verify_member(f"message {number}", letter, was, cuts, room)) is not None:
+            _look(letter, was, inside, reading)
+        elif (found := verify_member(name, letter, was, inside.get(name, ()), room)) is not None:
             reading.take(found)
     return reading.document(mail.MEDIA[0])
 
 
-def _look(letter: bytes, was: bytes, cuts: Sequence[Cut], reading: Reading) -> None:
+def _look(letter: bytes, was: bytes, inside: dict[str, list[Cut]], reading: Reading) -> None:
     message: Any = email.message_from_bytes(letter, policy=email.policy.default)
     parts = list(message.walk())
     for part in parts:
@@ -233,7 +238,7 @@ def _look(letter: bytes, was: bytes, cuts: Sequence[Cut], reading: Reading) -> N
     good = len(bodies) == len(known)
     reading.checks.append(_check("parts", "the copy has more or fewer parts", good=good))
     for data, part in zip(bodies, known, strict=False):
-        found = verify_member(part.place, data, part.data, cuts, reading.room)
+        found = verify_member(part.place, data, part.data, inside.get(part.place, ()), reading.room)
         if found is not None:
             reading.take(found)
 

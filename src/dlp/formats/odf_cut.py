@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from lxml import etree
 
 from dlp.formats import NotRedactable, Source, odf, package_proof, pixels, zipsafe
-from dlp.formats.cutting import counted, filled, summed
+from dlp.formats.cutting import by_member, counted, filled, summed
 from dlp.formats.ooxml import Members
 from dlp.formats.ooxml_holes import Holes, Wanted, blocks_of, local, remove, tree
 from dlp.formats.ooxml_wishes import wanted
@@ -59,6 +59,7 @@ class _Copy:
     def __init__(self, package: zipsafe.Package, cuts: Sequence[Cut], room: Room) -> None:
         self._package = package
         self._cuts = cuts
+        self._inside = by_member(cuts)
         self._room = room
         self._objects: dict[str, str] = {}
         self._kinds: dict[str, str] = {}
@@ -152,8 +153,8 @@ class _Copy:
             return None
         if path not in self._pictures:
             self._shown.add(path)
-            if any(cut.part[:1] == (path,) for cut in self._cuts):
-                data, removed = redact_member(path, data, self._cuts, self._room)
+            if path in self._inside:
+                data, removed = redact_member(path, data, self._inside[path], self._room)
                 self._taken += removed
             else:
                 data = pixels.clean_picture(data, self._room)

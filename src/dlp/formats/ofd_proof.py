@@ -11,11 +11,11 @@ from dlp.model import Cut, Document
 
 _MEMBERS = re.compile(
     r"OFD\.xml|Doc_\d+/(?:Document\.xml|Res_(?:\d+|labels)\.xml|Res/file\d+\.[a-z]{3,4}"
-    r"|(?:Pages/Page|Tpls/Tpl)_\d+/Content\.xml|Annots/(?:Annotations|Annot_\d+)\.xml)"
+    r"|(?:Pages/Page|Tpls/Tpl)_\d+/Content\.xml|Annots/(?:Annotations|Annot_\d+)\.xml|Attachs/(?:Attachments\.xml|file\d+(?:\.[a-z]{1,5})?))"
 )
 _LEFT_BEHIND = frozenset(
     (  # noqa: SIM905  names without blanks; a list of quoted ones is three times as long
-        "Title Author Subject Abstract Keywords Creator CustomDatas Signatures Versions Attachments CustomTags "
+        "Title Author Subject Abstract Keywords Creator CustomDatas Signatures Versions CustomTags "
         "Extensions Permissions Remark Parameters URI Sound Movie GotoA"
     ).split()
 )

@@ -1,8 +1,8 @@
 """An OFD package written anew: what its pages show, under names of our own, and nothing else.
 
 From OFD.xml on, only what is referred to and known is taken along: pages, the templates they use, looks of annotations,
-fonts, pictures. Properties, outlines that were cut into, remarks of annotations, attachments, custom data, extensions,
-earlier versions, signatures and seals (a change breaks them) stay behind.
+fonts, pictures, attachments that can be redacted themselves. Properties, outlines that were cut into, remarks of
+annotations, custom data, extensions, earlier versions, signatures and seals (a change breaks them) stay behind.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _NOTE_KEPT = frozenset({"ID", "Type", "Subtype", "Visible", "Print", "NoZoom", "
 _NOBODY = {"Creator": "-", "LastModDate": "1980-01-01"}  # an annotation must have them
 _LABEL_FONT = "宋体"
 _PICTURE_IN_SEAL = re.compile(r" #\d{1,2}$")
+_ENDING = re.compile(r"\.[A-Za-z]{1,5}$")
 _NO_ID = "0" * 32
 
 
@@ -83,7 +84,7 @@ class _Parts:
         self._cuts = cuts
         self._trees: dict[str, Any] = {}
         self._taken: list[Removed] = []
-        self._pictures: set[str] = set()
+        self._counted: set[str] = set()
         self.on_page: dict[int, list[Cut]] = {}
         self.inside: dict[str, list[Cut]] = {}
         for cut in cuts:
@@ -123,8 +124,21 @@ class _Parts:
         known = self.book.folded[name.lower()]
         if known not in self.inside:
             return pixels.clean_picture(data, self.room)
-        self._pictures.add(known)
+        self._counted.add(known)
         new, removed = redact_member(known, data, self.inside[known], self.room)
+        self._taken += removed
+        return new
+
+    def attachment(self, name: str, data: bytes) -> bytes | None:
+        """Return an attachment without its cuts, None where it cannot be had without them."""
+        known = self.book.folded[name.lower()]
+        if known not in self.inside:
+            return data
+        try:
+            new, removed = redact_member(known, data, self.inside[known], self.room)
+        except NotRedactable:
+            return None
+        self._counted.add(known)
         self._taken += removed
         return new
 
@@ -141,7 +155,7 @@ class _Parts:
     def removed(self) -> tuple[Removed, ...]:
         """Return what was removed, by page where it was text of one."""
         found = list(self._taken)
-        rest = [cut for name, cuts in self.inside.items() if name not in self._pictures for cut in cuts]
+        rest = [cut for name, cuts in self.inside.items() if name not in self._counted for cut in cuts]
         found += counted((*rest, *(cut for cut in self._cuts if not cut.part)))
         paged = [
             evolve(one, page=page) for page, cuts in sorted(self.on_page.items()) for one in counted(cuts, how="glyphs")
@@ -173,6 +187,7 @@ class _Document:
         self._used = Used()
         self._files: dict[str, tuple[str, bytes]] = {}
         self._faces: dict[str, list[str]] = {}
+        self._attached: list[tuple[str, bytes]] = []
 
     def _at(self, path: str) -> str:
         return place_in(self._folder, path)
@@ -237,6 +252,7 @@ class _Document:
             for name in ("Outlines", "Bookmarks"):
                 self._copy(root, self._root, name)
         parts += self._note_parts(root)
+        parts += self._attachment_parts(root)
         last.text = str(names.last)
         yield f"{self._home}/Document.xml", _serialized(root)
         for name, part in parts:
@@ -244,6 +260,8 @@ class _Document:
         for path, (name, data) in self._files.items():
             faces = self._faces.get(path)
             yield f"{self._home}/Res/{name}", self._used.pruned(data, faces) if faces else data
+        for name, data in self._attached:
+            yield f"{self._home}/Attachs/{name}", data
 
     def _copy(self, into: Any, root: Any, name: str) -> None:
         node = next((e for e in root.iter() if local(e) == name), None)
@@ -350,6 +368,35 @@ class _Document:
         if number:
             _below(root, "Annotations").text = "Annots/Annotations.xml"
             yield "Annots/Annotations.xml", index
+
+    def _attachment_parts(self, root: Any) -> Iterator[tuple[str, Any]]:
+        """Yield the list of attachments, if no cut lies in it; one that cannot be redacted stays behind."""
+        index = etree.Element(_tag(root, "Attachments"), nsmap=root.nsmap)
+        for node in named(self._root, "Attachments"):
+            place = self._at(text_in(node))
+            known = self._parts.book.folded.get(place.lower())
+            old = None if known is None or known in self._parts.inside else self._parts.tree(place)
+            for entry in [] if old is None else named(old, "Attachment"):
+                path = place_in(posixpath.dirname(place), text_in(entry))
+                data = self._parts.raw(path)
+                new = None if data is None else self._parts.attachment(path, data)
+                if new is not None:
+                    name = f"file{len(self._attached)}{_ending(path)}"
+                    self._attached.append((name, new))
+                    made = _below(index, "Attachment")
+                    for key in ("ID", "Name", "Format", "Visible"):
+                        if entry.get(key):
+                            made.set(key, entry.get(key))
+                    _below(made, "FileLoc").text = name
+        if self._attached:
+            _below(root, "Attachments").text = "Attachs/Attachments.xml"
+            yield "Attachs/Attachments.xml", index
+
+
+def _ending(path: str) -> str:
+    """Return the ending of a name, when it is one that says nothing else."""
+    found = _ENDING.search(path)
+    return found[0].lower() if found else ""
 
 
 def _looks(root: Any) -> Any:
