@@ -100,7 +100,11 @@ class Lookout:
 
     def _notes(self, structure: Any) -> None:
         """Look for marks of redaction that were never applied, and for notes that only a viewer draws."""
-        for number in range(1, min(max(self._frames, default=0), len(structure.pages)) + 1):
+        try:
+            count = len(structure.pages)
+        except _BROKEN:
+            return  # the walk over the places beside the pages meets the same page tree and says so
+        for number in range(1, count + 1):
             if number in self._frames:
                 self._room.check_time()
                 self._guard(number, partial(self._notes_of, structure, number))
