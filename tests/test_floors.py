@@ -39,6 +39,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "policy",
         "values",
         "plan",
+        "told",
     ),
     (
         "durable",

@@ -12,7 +12,7 @@ import time
 from datetime import datetime
 from typing import NamedTuple
 
-from dlp import durable, odd, plan, values
+from dlp import durable, odd, plan, told, values
 from dlp.marks import lint
 from dlp.match import Matcher
 from dlp.model import (
@@ -122,13 +122,6 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
 
 RASTERS = frozenset({"application/pdf"})
 """Types whose pages can be redacted as pictures of themselves."""
-STOPPED: dict[GapKind, Say] = {
-    GapKind.TIMEOUT: Say("脱敏超时", "redacting it took too long"),
-    GapKind.CRASHED: Say("脱敏程序中止", "the redactor ended"),
-    GapKind.CORRUPT: Say("脱敏程序出错", "the redactor failed"),
-    GapKind.TOO_BIG: Say("脱敏超出资源上限", "redacting it takes more than a limit allows"),
-}
-"""Why no copy was made, where it is not what the document holds."""
 MOST_NAMES = 3
 """Names of rules of one type that a certificate gives."""
 _HOW = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)
@@ -139,8 +132,7 @@ def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> 
     name, media = seen.item.name, seen.item.media
     made = kit.sandbox.redact(body, name=name, media=media, cuts=wish.cuts, mode=mode)
     if isinstance(made, Gap):
-        stop = STOPPED.get(made.kind, Say("其中有内容无法安全去除", "something in it cannot be taken out safely"))
-        return Say(f"{stop.zh}（{made.detail}）", f"{stop.en} ({made.detail})")
+        return told.stopped(made)
     proven = False
     try:
         again = inspect(seen.item, made.body, kit)
@@ -153,8 +145,8 @@ def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> 
         if again.gaps or left or (not wish.everything and again.verdict.action >= Action.REDACT):
             return Say("脱敏后复检未通过", "the redacted copy did not pass the second inspection")
         if bad:
-            why = f"{bad[0].name}: {bad[0].detail}" if bad[0].detail else bad[0].name
-            return Say(f"脱敏件验证未通过（{why}）", f"the redacted copy was not proven clean ({why})")
+            why = told.failed(bad[0])
+            return Say(f"脱敏件验证未通过（{why.zh}）", f"the redacted copy was not proven clean ({why.en})")
         proven = True
         certificate = Certificate(
             input_sha256=durable.sha256_of(body),
@@ -190,10 +182,10 @@ def _prove(seen: Inspection, bodies: tuple[int, int], kit: Kit, wish: _Wish, mod
         return (Check(name="verifier", state="fail", detail=untrusted.gaps[0].detail),)
     findings, gaps = kit.matcher.find(untrusted)
     rules = {seen.findings[number].rule for number in wish.chosen}
-    told = any(found.rule in rules and found.rule in kit.redactable and not found.exempt for found in findings)
+    left = any(found.rule in rules and found.rule in kit.redactable and not found.exempt for found in findings)
     kept = _kept(untrusted, wish.needles)
     detector = Check(name="detector", state="ok")
-    if told or kept or gaps:
+    if left or kept or gaps:
         detector = Check(name="detector", state="fail", detail="another reader still finds what was removed")
     return (*untrusted.checks, detector, Check(name="inspected-again", state="ok"))
 

@@ -16,7 +16,7 @@ from docx.enum.text import WD_ALIGN_PARAGRAPH
 from docx.oxml.ns import qn
 from docx.shared import Cm, Pt
 
-from dlp import certificate
+from dlp import certificate, told
 from dlp.certificate import Signed
 from dlp.model import Mode, Reach, Style
 from dlp.service import certify
@@ -96,7 +96,7 @@ def _removed(signed: Signed) -> list[tuple[str, ...]]:
 
 
 def _checks(signed: Signed) -> list[tuple[str, ...]]:
-    return [(certify.name_of(check).zh, certify.STATES[check.state].zh) for check in signed.checks]
+    return [(told.check(check).zh, certify.STATES[check.state].zh) for check in signed.checks]
 
 
 def _how_to_check(signed: Signed, digest: str) -> list[str]:

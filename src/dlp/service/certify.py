@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from dlp import __version__, certificate, durable
+from dlp import __version__, certificate, durable, told
 from dlp.certificate import NotACertificate, Signed
 from dlp.config import Config
 from dlp.errors import NotFound
@@ -35,24 +35,6 @@ LIBRARIES = (
     "rapidocr",
 )
 """What reads, matches, writes and proves; the same for every file, because a package holds files of any type."""
-
-CHECKS: dict[str, Say] = {
-    "bytes": Say("脱敏内容在文件字节中不存在", "what was removed is not in the bytes"),
-    "detector": Say("另一读取程序复检", "scanned again, read by another reader"),
-    "inspected-again": Say("整件重新检查", "inspected again as a whole"),
-    "verifier": Say("验证程序完成", "the verifier came to its end"),
-    "reopened": Say("另一程序能打开", "opened by another program"),
-    "pages": Say("页数不变", "the same number of pages"),
-    "ink": Say("遮盖处无残留", "nothing is left below the boxes"),
-    "boxes": Say("遮盖完整", "the boxes are whole"),
-    "fonts": Say("字体无残留", "nothing is left in fonts"),
-    "ocr": Say("图像识别复检", "read again by OCR"),
-    "structure": Say("结构无残留", "nothing is left in the structure"),
-    "metadata": Say("属性无残留", "nothing is left in properties"),
-    "history": Say("无历史版本", "no older revision"),
-    "rest": Say("其余内容不变", "the rest is unchanged"),
-}
-"""First word of a check's name -> what people call it; another name is shown as it is."""
 
 HOW: dict[str, Say] = {
     "text": Say("删除文字", "text removed"),
@@ -186,7 +168,7 @@ def _file(file: Path, signed: Signed) -> Answer:
     return Answer(name="file", ok=actual == signed.output_sha256, say=say)
 
 
-def told(made: Certificate) -> Say:
+def sentence(made: Certificate) -> Say:
     """Return what was done to a file in one sentence: what was removed, and how well it was proven."""
     what, said = removed(made.removed), proven(made.checks)
     way = Say("（整页转为图片）", " (pages made pictures)") if made.mode is Mode.RASTER else Say("", "")
@@ -209,19 +191,12 @@ def proven(checks: Iterable[Check]) -> Say:
     """Return by how many checks a copy was proven, and which could not be made."""
     checks = tuple(checks)
     good = sum(check.state == "ok" for check in checks)
-    missing = [name_of(check) for check in checks if check.state == "unavailable"]
+    missing = [told.check(check) for check in checks if check.state == "unavailable"]
     zh, en = f"经 {good} 项验证通过", f"proven by {good} checks"
     if missing:
         zh += f"，{len(missing)} 项未能进行（{'、'.join(say.zh for say in missing)}）"
         en += f", {len(missing)} not looked at ({', '.join(say.en for say in missing)})"
     return Say(zh, en)
-
-
-def name_of(check: Check) -> Say:
-    """Return what people call a check: `reopened:pdfminer` is 另一程序能打开（pdfminer）."""
-    head, _, tail = check.name.partition(":")
-    say = CHECKS.get(head, Say(head, head))
-    return Say(f"{say.zh}（{tail}）", f"{say.en} ({tail})") if tail else say
 
 
 def how(word: str) -> Say:

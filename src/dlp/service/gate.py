@@ -241,12 +241,12 @@ class Gate:
             # The copy carries the name of `dst`: that is the name that must be clean.
             item = evolve(self._item(src, size, durable.sha256_of(fd), ""), name=_last(dst))
             seen = pipeline.inspect(item, fd if size <= self.config.limits.file_bytes else None, kit)
+            if how is not None and how.mode is Mode.RASTER and not _has_pages(seen.item.media):
+                raise _not_proven(item.path, NO_PICTURE)
             made = pipeline.redact(seen, fd, kit, everything=True)
         if isinstance(made, Say):
             raise _not_proven(item.path, made)
         try:
-            if how is not None and how.mode is Mode.RASTER and not _is_picture(made.certificate):
-                raise _not_proven(item.path, NO_PICTURE)
             files: list[tuple[Path, bytes | int]] = [(Path(dst), made.body)]
             if papers is not None and papers.certificate is not None:
                 from dlp.service import certify  # noqa: PLC0415  a scan signs nothing and starts faster without
@@ -293,9 +293,9 @@ def _not_proven(path: str, why: Say) -> NotProven:
     )
 
 
-def _is_picture(made: Certificate) -> bool:
-    """Tell whether all that was removed went with pixels: a format whose text flows knows no other way than its own."""
-    return all(one.how in ("raster", "pixels") for one in made.removed)
+def _has_pages(media: str) -> bool:
+    """Tell whether a file can be redacted as pictures: a format whose text flows knows no other way than its own."""
+    return media in pipeline.RASTERS or media.startswith("image/")
 
 
 def _last(path: str | os.PathLike[str]) -> str:

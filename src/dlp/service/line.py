@@ -244,7 +244,7 @@ class Line:
         The receipt goes first, so that the operator always has it. It says nothing that another run would say in
         another way, such as the time: after a crash it must be the same one.
         """
-        done = certify.told(made.certificate)
+        done = certify.sentence(made.certificate)
         note = Say(f"已脱敏放行：{done.zh}；原件已封存", f"released after redaction: {done.en}; the original is sealed")
         signed = certify.issue(self.config, made.certificate, job=job.id)
         self._tell(job, source, seen, Action.REDACT, note)
