@@ -10,17 +10,16 @@ from __future__ import annotations
 import io
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, BinaryIO, ClassVar, NamedTuple
 from urllib.parse import unquote
 
-from lxml import etree
-
 from dlp.formats import DOCX, PPTX, XLSX, NotRedactable, Source, ooxml_pictures, ooxml_write, zipsafe
 from dlp.formats.cutting import Hole, counted, filled, summed
 from dlp.formats.ooxml import Relation, relations, rels_name
-from dlp.formats.ooxml_holes import Holes, Wanted, blocks_of, local, remove, tree, unwrap
+from dlp.formats.ooxml_clean import REFERENCES, anywhere, choose, crop_of, leave_out, references, whole
+from dlp.formats.ooxml_holes import Holes, Wanted, blocks_of, local, remove, tree
 from dlp.formats.ooxml_pictures import Crop
 from dlp.formats.ooxml_text import Block
 from dlp.formats.ooxml_wishes import Read, wanted
@@ -29,15 +28,11 @@ from dlp.formats.room import Room, redact
 from dlp.model import Cut, Removed, evolve
 from dlp.sniff import EDGE_BYTES, sniff
 
-TRANSITIONAL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _FAMILIES = (
-    TRANSITIONAL,
-    "http://purl.oclc.org/ooxml/officeDocument/relationships",
+    *REFERENCES,
     "http://schemas.microsoft.com/office/2007/relationships",
     "http://schemas.microsoft.com/office/2014/relationships",
 )
-_REFERENCES = _FAMILIES[:2]
-"""Namespaces of the attributes that hold the id of a relationship."""
 DRAWING_PARTS = {
     "chart": "application/vnd.openxmlformats-officedocument.drawingml.chart+xml",
     "chartEx": "application/vnd.ms-office.chartex+xml",
@@ -86,7 +81,6 @@ _SHORT = re.compile(r"[-+0-9.]{1,10}")  # a length, a place or a number of an el
 _CHOSEN = frozenset({"filter", "customFilter", "listItem", "listEntry"})
 _MOST_DISTINCT = 100_000  # values of attributes that are remembered
 _TITLE = 32  # characters of a title in a validation of cells
-ANCHORS = frozenset({"twoCellAnchor", "oneCellAnchor", "absoluteAnchor", "absSizeAnchor", "relSizeAnchor"})
 _CHOICES = frozenset({"Choice", "Fallback", "AlternateContent"})
 
 
@@ -184,7 +178,7 @@ class Copy:
 
     def run(self) -> None:
         """Make the copy, part by part."""
-        kinds = [f"{family}/officeDocument" for family in _REFERENCES]
+        kinds = [f"{family}/officeDocument" for family in REFERENCES]
         main = next((r for r in relations(self.package, "", self.room) if r.kind in kinds), None)
         name = self._folded.get(main.target.lower(), "") if main is not None else ""
         media = self.MAINS.get(ooxml_write.content_type(self.package, name, self.room), "")
@@ -291,25 +285,19 @@ class Copy:
     # --- cleaning
 
     def _clean(self, part: Part) -> None:
-        for node in list(part.root.iter(*_anywhere(self.DROPPED | self.UNWRAPPED | {"extLst"}))):
-            name = local(node.tag)
-            if name in self.UNWRAPPED:
-                unwrap(node)
-            elif name != "extLst" or not _links_a_drawing(node):
-                remove(node)
-        for node in list(part.root.iter("{*}AlternateContent")):
-            choose(node)
+        leave_out(part.root, self.DROPPED, self.UNWRAPPED)
+        choose(part.root)
         self.clean(part)
 
     def link(self, part: Part) -> None:
         """Keep the relationships that lead to parts on the list, and repair what refers to others."""
         known = {r.id: r for r in relations(self.package, part.name, self.room) if self._kept(part, r)}
-        for node, key in _references(part.root):
+        for node, key in references(part.root):
             if node.get(key) and node.get(key) not in known:
                 self.dangling(node, key)
         self._crop(part, known)
         self.tidy(part)
-        used = {node.get(key) for node, key in _references(part.root)}
+        used = {node.get(key) for node, key in references(part.root)}
         for ident, relation in known.items():
             kind = relation.kind.rpartition("/")[2]
             if ident not in used and kind not in self.IMPLIED:
@@ -323,9 +311,9 @@ class Copy:
 
     def tidy(self, part: Part) -> None:
         """Take out lists that became empty, and keep what others count."""
-        for node in reversed(list(part.root.iter(*_anywhere(self.LISTS | _CHOICES)))):
+        for node in reversed(list(part.root.iter(*anywhere(self.LISTS | _CHOICES)))):
             if len(node) == 0 and node.getparent() is not None:
-                remove(_whole(node))
+                remove(whole(node))
             elif node.get("count") is not None:
                 node.set("count", str(len(node)))
 
@@ -364,12 +352,12 @@ class Copy:
         """Let a cropped picture be one of its own that has no more pixels than are shown."""
         for node in list(part.root.iter("{*}srcRect")):
             blip = node.getparent().find("{*}blip")
-            crop = _crop_of(node)
+            crop = crop_of(node)
             keys = [] if blip is None else [key for key in blip.attrib if local(key) == "embed"]
             relation = known.get(blip.get(keys[0])) if keys else None
             if crop is None or relation is None or not relation.kind.endswith("/image"):
                 continue
-            ident = next(name for n in count() if (name := f"rIdCrop{n}") not in known and name not in part.links)
+            ident = next(name for n in count(len(part.links)) if (name := f"rIdCrop{n}") not in known)
             member = self._folded[relation.target.lower()]
             part.links[ident] = Link(relation.kind, self.take(Key(member, crop), "image", ""))
             blip.set(keys[0], ident)
@@ -382,7 +370,7 @@ class Copy:
         if not new:
             return
         part.links = {new.get(ident, ident): link for ident, link in part.links.items()}
-        for node, key in _references(part.root):
+        for node, key in references(part.root):
             node.set(key, new.get(node.get(key), node.get(key)))
 
 
@@ -390,62 +378,3 @@ def write_copy(copy: Copy, out: BinaryIO) -> tuple[Removed, ...]:
     """Make a copy and write it."""
     copy.run()
     return copy.write(out)
-
-
-def _anywhere(names: Iterable[str]) -> list[str]:
-    """Return patterns for elements of these names, whatever their namespace."""
-    return [f"{{*}}{name}" for name in names]
-
-
-_REFERRING = etree.XPath("//*[@*[namespace-uri() = $one or namespace-uri() = $other]]", smart_strings=False)
-
-
-def _references(root: Any) -> list[tuple[Any, str]]:
-    """Return the elements with attributes that hold the id of a relationship, and those attributes."""
-    one, other = _REFERENCES
-    nodes = _REFERRING(root, one=one, other=other)
-    return [(node, key) for node in nodes for key in node.attrib if key[1:].rpartition("}")[0] in _REFERENCES]
-
-
-def _whole(node: Any) -> Any:
-    """Return what has to go with an element that became empty: an anchor without its object is none."""
-    above = node.getparent()
-    return above if local(above.tag) in ANCHORS else node
-
-
-def _links_a_drawing(node: Any) -> bool:
-    """Tell whether an extension list says which drawing shows a diagram; it is left with nothing else."""
-    kept = [ext for ext in node if len(ext) == 1 and local(ext[0].tag) == "dataModelExt"]
-    for ext in list(node):
-        if ext not in kept:
-            node.remove(ext)
-    return bool(kept)
-
-
-def choose(node: Any) -> None:
-    """Leave one of several ways of saying the same: what new programs show; without that, the last resort."""
-    choices = [child for child in node if local(child.tag) == "Choice" and child.get("Requires") != "v" and len(child)]
-    rest = [child for child in node if local(child.tag) == "Fallback" and len(child)]
-    if not choices and not rest:
-        remove(node)
-        return
-    for child in list(node):
-        if child not in (choices or rest)[:1]:
-            node.remove(child)
-    if not choices:
-        unwrap(node[0])
-        unwrap(node)
-
-
-def _crop_of(node: Any) -> Crop | None:
-    sides = []
-    for side in ("l", "t", "r", "b"):
-        text = node.get(side, "0")
-        try:
-            value = round(1000 * float(text[:-1])) if text.endswith("%") else int(text)
-        except ValueError:
-            raise NotRedactable("how a picture is cropped cannot be read") from None
-        sides.append(max(0, min(value, 100_000)))
-        if value > 0:
-            node.attrib.pop(side, None)
-    return Crop(*sides) if any(sides) else None

@@ -15,7 +15,8 @@ from lxml import etree
 from dlp.formats import NotRedactable, Source, zipsafe
 from dlp.formats.cutting import Hole, filled
 from dlp.formats.ooxml import relations, rels_name
-from dlp.formats.ooxml_cut import ANCHORS, DRAWING_PARTS, TRANSITIONAL, Copy, Key, Part, write_copy
+from dlp.formats.ooxml_clean import ANCHORS, REFERENCES
+from dlp.formats.ooxml_cut import DRAWING_PARTS, Copy, Key, Part, write_copy
 from dlp.formats.ooxml_holes import SPACE, Holes, beside, block_of, blocks_of, local, remove, tree
 from dlp.formats.ooxml_text import Block
 from dlp.formats.ooxml_wishes import Read
@@ -111,7 +112,7 @@ class Book(Copy):
         ):
             for name in self._shared_parts(self.package)[:1]:
                 shared = self.take(Key(name), "sharedStrings", self.PARTS["sharedStrings"])
-                part.links["rIdTexts1"] = Link(f"{TRANSITIONAL}/sharedStrings", shared)
+                part.links["rIdTexts1"] = Link(f"{REFERENCES[0]}/sharedStrings", shared)
 
     # --- cells
 
