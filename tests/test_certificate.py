@@ -23,6 +23,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reportlab.pdfgen import canvas
 
 from dlp import certificate, config
 from dlp.certificate import NotACertificate
@@ -475,6 +476,23 @@ def test_a_redaction_is_made_as_asked(site: Place, tmp_path: Path) -> None:
     assert "没有可转为图片的页面" in told.stderr
     english = site.run("redact", "--lang", "en", str(source), str(tmp_path / "e.csv")).stdout
     assert "removed cn_resident_id 2x (text removed)" in english
+
+
+def test_pages_become_pictures_where_that_is_asked(site: Place, tmp_path: Path) -> None:
+    """A page redacted as text and as a picture: the certificate and the words for people tell which, and where."""
+    source = tmp_path / "a.pdf"
+    drawn = canvas.Canvas(str(source))
+    for text in ("Nothing here", f"ID number: {NUMBER}."):
+        drawn.drawString(72, 720, text)
+        drawn.showPage()
+    drawn.save()
+    for mode, way in (("keep", "删除字形"), ("raster", "整页转图片")):
+        copy, signed = tmp_path / f"{mode}.pdf", tmp_path / f"{mode}.json"
+        said = site.run("redact", "--mode", mode, str(source), str(copy), "--certificate", str(signed)).stdout
+        assert f"去除 居民身份证号 1 处（{way}）：第 2 页 1 处" in said
+        assert NUMBER not in said
+        assert json.loads(signed.read_text(encoding="utf-8"))["mode"] == mode
+        assert verdicts(site, copy, signed, check=0)["file"] is True
 
 
 def test_words_of_a_child_are_not_signed_unasked() -> None:
