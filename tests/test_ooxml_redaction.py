@@ -26,7 +26,10 @@ from PIL import Image
 from dlp.config import Config
 from dlp.formats import DOCX, PPTX, XLSX, Full, NotRedactable, Source, ooxml_proof, proof, zipsafe
 from dlp.formats import docx as word
+from dlp.formats.docx_cut import Word
+from dlp.formats.pptx_cut import Slides
 from dlp.formats.room import Room, read, redact
+from dlp.formats.xlsx_cut import Book
 from dlp.model import Cut, Document, evolve
 from dlp.service.gate import Gate
 from makers import changed
@@ -265,6 +268,18 @@ def test_a_cropped_picture_has_no_more_than_is_shown() -> None:
         ((50, 50), (255, 255)),
         ((100, 50), (0, 255)),
     ]
+
+
+def test_notes_lead_back_to_their_slide() -> None:
+    """PowerPoint would repair notes without it."""
+    with zipfile.ZipFile(io.BytesIO(redacted(PPTX, POINT["notes"]))) as archive:
+        assert b"slides/slide1.xml" in archive.read("ppt/notesSlides/_rels/notesSlide1.xml.rels")
+
+
+def test_both_lists_of_parts_say_the_same() -> None:
+    """What the redactor keeps is what the second look allows; the two are written apart."""
+    kept = {kind for copy in (Word, Book, Slides) for kind in (*copy.PARTS.values(), *copy.MAINS.values()) if kind}
+    assert [kind for kind in kept if not ooxml_proof._ALLOWED.fullmatch(kind)] == []
 
 
 def test_what_is_not_on_the_list_stays_behind() -> None:

@@ -171,6 +171,11 @@ class Copy:
         else:
             remove(node)
 
+    def implied(self, part: Part, kind: str) -> bool:
+        """Tell whether a part has a relationship of this kind without an element that refers to it."""
+        del part
+        return kind in self.IMPLIED
+
     def finish(self) -> None:
         """Do what can only be done when all parts are known."""
 
@@ -300,7 +305,7 @@ class Copy:
         used = {node.get(key) for node, key in references(part.root)}
         for ident, relation in known.items():
             kind = relation.kind.rpartition("/")[2]
-            if ident not in used and kind not in self.IMPLIED:
+            if ident not in used and not self.implied(part, kind):
                 continue
             if relation.external:
                 part.links[ident] = Link(relation.kind, relation.target, external=True)

@@ -58,6 +58,10 @@ class Slides(Copy):
             if any(local(node.tag) in _FILMS for node in timing.iter()):
                 remove(timing)
 
+    def implied(self, part: Part, kind: str) -> bool:
+        """Tell the same; notes lead back to their slide."""
+        return super().implied(part, kind) or (part.kind == "notesSlide" and kind == "slide")
+
     def dangling(self, node: Any, key: str) -> None:
         """Leave the picture of an embedded object that stays behind."""
         if local(node.tag) != "oleObj":

@@ -201,7 +201,8 @@ class Book(Copy):
             remove(rule)
         elif name in _FORMULAS:
             text = node.text or ""
-            node.text = filled(text, holes) if all(_quoted(text, hole) for hole in holes) else "#REF!"
+            named = [hole._replace(label=_NOT_IN_NAMES.sub("_", hole.label)) for hole in holes]
+            node.text = filled(text, named) if all(_quoted(text, hole) for hole in holes) else "#REF!"
         elif (point := _above(node, {"pt"})) is not None and _above(point, {"numCache", "numLit"}) is not None:
             remove(point)
         else:
