@@ -305,6 +305,7 @@ def test_the_page_says_the_same(made: Made) -> None:
     for fact in ("测试文印中心", plain["output_sha256"], plain["packs"], plain["policy"], "居民身份证号", "通过"):
         assert fact in cells
     assert page.paragraphs[0].text == "脱敏处理证明"
+    assert page.paragraphs[-1].text.startswith("经办人：\u3000"), "room to sign"
     digest = certificate.digest(certificate.read(made.signed.read_bytes()))
     assert any(digest in paragraph.text for paragraph in page.paragraphs)
     (picture,) = (part.blob for part in page.part.related_parts.values() if part.content_type == "image/png")

@@ -157,4 +157,4 @@ def _grid(page: Any, rows: list[tuple[str, ...]], *, widths: tuple[float, ...], 
 
 def _printable(text: str) -> str:
     """Return a text without what XML cannot hold: the name of a unit may hold anything."""
-    return "".join(letter for letter in text if letter.isprintable())
+    return "".join(letter for letter in text if letter.isprintable() or letter == "\u3000")
