@@ -23,7 +23,7 @@ from dlp.model import GapKind, Segment, Strip, Zone
 
 GRAM = 4  # characters that are looked for together
 CHANGED = GRAM + 1  # windows that are gone: a single new character, or a line that breaks elsewhere, costs fewer
-MOST_VALUES, LONGEST_VALUE = 100, 1_000  # of the metadata
+MOST_VALUES, LONGEST_VALUE, MOST_TOKENS = 20, 1_000, 30  # of the metadata: values, characters and words of one
 NOTES = 2_000  # annotations of a page that are looked at
 _DRAWN = frozenset(
     ["/Square", "/Circle", "/Highlight", "/Ink", "/Polygon", "/Line", "/PolyLine", "/FreeText", "/Stamp"]
@@ -238,10 +238,10 @@ def _metadata(structure: Any, shown: str) -> Iterator[Leak]:
             for key in _XMP:
                 value = xmp.get(key)
                 values += [value] if isinstance(value, str) else [str(one) for one in value or ()]
-    known = set(_tokens(shown))
+    flat = _squeezed(shown).lower() if values else ""
     for value in dict.fromkeys(value.strip()[:LONGEST_VALUE] for value in values[:MOST_VALUES]):
-        tokens = list(_tokens(value))
-        told = sum(len(token) for token in tokens if token in known)
+        tokens = list(_tokens(value))[:MOST_TOKENS]
+        told = sum(len(token) for token in tokens if token in flat)
         if value.lower() not in _NOBODY and sum(map(len, tokens)) > 1 and 2 * told < sum(map(len, tokens)):
             yield Leak("metadata")
 
