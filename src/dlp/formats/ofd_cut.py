@@ -16,6 +16,7 @@ from lxml import etree
 
 from dlp.formats import NotRedactable, ofd, pdf_gaps
 from dlp.formats.ofd import Code, local, numbers
+from dlp.formats.ofd_clean import tag
 from dlp.formats.pdf_gaps import Around, Letter
 from dlp.formats.placed import Turn, letter_box, times
 from dlp.model import Box, Cut, Mode
@@ -315,10 +316,10 @@ def _stretches(places: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _say_glyphs(node: Any, start: int, glyphs: Sequence[str]) -> None:
-    change = etree.SubElement(node, _tag(node, "CGTransform"))
+    change = etree.SubElement(node, tag(node, "CGTransform"))
     for (name, _), value in zip(_TRANSFORM, (start, len(glyphs), len(glyphs)), strict=True):
         change.set(name, str(value))
-    etree.SubElement(change, _tag(node, "Glyphs")).text = " ".join(glyphs)
+    etree.SubElement(change, tag(node, "Glyphs")).text = " ".join(glyphs)
 
 
 def _boxed(thing: Thing, names: Names) -> Iterator[Any]:
@@ -335,9 +336,9 @@ def _boxed(thing: Thing, names: Names) -> Iterator[Any]:
         x0, y0, x1, y1 = hole.sides
         wide, high = _say(x1 - x0), _say(y1 - y0)
         node = _object(thing.node, "PathObject", hole.sides, names.new(), {"Fill": "true", "Stroke": "false"})
-        etree.SubElement(node, _tag(node, "FillColor")).set("Value", "0 0 0")
+        etree.SubElement(node, tag(node, "FillColor")).set("Value", "0 0 0")
         path = f"M 0 0 L {wide} 0 L {wide} {high} L 0 {high} C"
-        etree.SubElement(node, _tag(node, "AbbreviatedData")).text = path
+        etree.SubElement(node, tag(node, "AbbreviatedData")).text = path
         yield node
         size = min(0.7 * (y1 - y0), 0.96 * (x1 - x0) / max(1, len(hole.label)))
         if hole.label and size >= _LABEL_LEAST:
@@ -347,8 +348,8 @@ def _boxed(thing: Thing, names: Names) -> Iterator[Any]:
 def _label(beside: Any, hole: Hole, size: float, names: Names) -> Any:
     x0, y0, x1, y1 = hole.sides
     node = _object(beside, "TextObject", hole.sides, names.new(), {"Font": names.font, "Size": _say(size)})
-    etree.SubElement(node, _tag(node, "FillColor")).set("Value", "255 255 255")
-    piece = etree.SubElement(node, _tag(node, "TextCode"))
+    etree.SubElement(node, tag(node, "FillColor")).set("Value", "255 255 255")
+    piece = etree.SubElement(node, tag(node, "TextCode"))
     piece.set("X", _say((x1 - x0 - size * len(hole.label)) / 2))
     piece.set("Y", _say((y1 - y0) / 2 + 0.38 * size))
     if len(hole.label) > 1:
@@ -358,16 +359,11 @@ def _label(beside: Any, hole: Hole, size: float, names: Names) -> Any:
 
 
 def _object(beside: Any, name: str, sides: Sides, number: str, more: dict[str, str]) -> Any:
-    node = etree.Element(_tag(beside, name), nsmap=beside.nsmap)
+    node = etree.Element(tag(beside, name), nsmap=beside.nsmap)
     x0, y0, x1, y1 = sides
     for key, value in {"ID": number, "Boundary": " ".join(map(_say, (x0, y0, x1 - x0, y1 - y0))), **more}.items():
         node.set(key, value)
     return node
-
-
-def _tag(beside: Any, name: str) -> str:
-    space = etree.QName(beside).namespace
-    return f"{{{space}}}{name}" if space else name
 
 
 def _say(value: float) -> str:

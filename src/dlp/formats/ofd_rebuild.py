@@ -18,6 +18,7 @@ from lxml import etree
 from dlp.formats import NotRedactable, ofd, pixels, zipsafe
 from dlp.formats.cutting import counted, summed
 from dlp.formats.ofd import local, named, place_in, text_in
+from dlp.formats.ofd_clean import below, cleaned, ending, keep_attributes, looks, serialized, tag
 from dlp.formats.ofd_cut import Names, Page, Thing, rewrite
 from dlp.formats.ofd_fonts import Used
 from dlp.formats.ooxml import tree
@@ -27,15 +28,10 @@ from dlp.model import Cut, GapKind, Removed, evolve
 from dlp.sniff import magic
 
 _SEALED = frozenset({"encryptions.xml", "ofdentries.xml"})
-_ELSEWHERE = frozenset({"URI", "Sound", "Movie", "GotoA"})  # actions that lead out of the document, or play
 _RESOURCES = frozenset({"ColorSpaces", "DrawParams", "Fonts", "MultiMedias", "CompositeGraphicUnits"})
-_UNKNOWN = frozenset({"Extensions", "CustomDatas", "CustomTags", "Remark", "Parameters"})
 _FONT_KEPT = frozenset({"ID", "FontName", "FamilyName", "Charset", "Italic", "Bold", "Serif", "FixedWidth"})
-_NOTE_KEPT = frozenset({"ID", "Type", "Subtype", "Visible", "Print", "NoZoom", "NoRotate", "ReadOnly"})
-_NOBODY = {"Creator": "-", "LastModDate": "1980-01-01"}  # an annotation must have them
 _LABEL_FONT = "宋体"
 _PICTURE_IN_SEAL = re.compile(r" #\d{1,2}$")
-_ENDING = re.compile(r"\.[A-Za-z]{1,5}$")
 _NO_ID = "0" * 32
 
 
@@ -65,10 +61,10 @@ def _root(old: Any, count: int) -> bytes:
     for name in ("Version", "DocType"):
         root.set(name, old.get(name, "OFD" if name == "DocType" else "1.0"))
     for number in range(count):
-        body = _below(root, "DocBody")
-        _below(_below(body, "DocInfo"), "DocID").text = _NO_ID
-        _below(body, "DocRoot").text = f"Doc_{number}/Document.xml"
-    return _serialized(root)
+        body = below(root, "DocBody")
+        below(below(body, "DocInfo"), "DocID").text = _NO_ID
+        below(body, "DocRoot").text = f"Doc_{number}/Document.xml"
+    return serialized(root)
 
 
 class _Parts:
@@ -192,7 +188,7 @@ class _Document:
     def _at(self, path: str) -> str:
         return place_in(self._folder, path)
 
-    def _below(self, root: Any) -> list[str]:
+    def _under(self, root: Any) -> list[str]:
         """Return the templates that a page shows, below it or above it."""
         known = [self._templates.get(e.get("TemplateID", "")) for e in named(root, "Template")]
         return [self._at(e.get("BaseLoc", "")) for e in known if e is not None]
@@ -214,7 +210,7 @@ class _Document:
                 self._resources[place] = self._parts.show(place)
             turn, width, _ = ofd.page_turn(root, box)
             things: list[Thing] = []
-            for part in (*self._below(root), path, *self._notes.get(number, [])):
+            for part in (*self._under(root), path, *self._notes.get(number, [])):
                 inner = self._parts.tree(part) if part in self._notes.get(number, []) else self._parts.show(part)
                 if inner is not None:
                     things += self._things_in(inner, turn)
@@ -243,8 +239,8 @@ class _Document:
     def members(self, names: Names) -> Iterator[tuple[str, bytes]]:
         """Yield the parts of the new document, its fonts and pictures last."""
         root = etree.Element(self._root.tag, nsmap=self._root.nsmap)
-        common = _below(root, "CommonData")
-        last = _below(common, "MaxUnitID")
+        common = below(root, "CommonData")
+        last = below(common, "MaxUnitID")
         self._copy(common, self._root, "PageArea")
         parts = [*self._resource_parts(common, names), *self._page_parts(root, common)]
         self._copy(common, self._root, "DefaultCS")
@@ -254,9 +250,9 @@ class _Document:
         parts += self._note_parts(root)
         parts += self._attachment_parts(root)
         last.text = str(names.last)
-        yield f"{self._home}/Document.xml", _serialized(root)
+        yield f"{self._home}/Document.xml", serialized(root)
         for name, part in parts:
-            yield f"{self._home}/{name}", _serialized(part)
+            yield f"{self._home}/{name}", serialized(part)
         for path, (name, data) in self._files.items():
             faces = self._faces.get(path)
             yield f"{self._home}/Res/{name}", self._used.pruned(data, faces) if faces else data
@@ -268,17 +264,17 @@ class _Document:
         if node is not None:
             made = copy.deepcopy(node)
             made.tail = None
-            into.append(_cleaned(made))
+            into.append(cleaned(made))
 
     def _resource_parts(self, common: Any, names: Names) -> Iterator[tuple[str, Any]]:
         for number, (path, old) in enumerate(self._resources.items()):
             name = f"Res_{number}.xml"
             # Resources of one page are known to all of them: numbers are never given twice.
-            _below(common, "DocumentRes").text = name
+            below(common, "DocumentRes").text = name
             yield name, self._resource(path, old)
-        _below(common, "DocumentRes").text = "Res_labels.xml"
-        root = etree.Element(_tag(common, "Res"), nsmap=common.nsmap, BaseLoc="Res")
-        font = _below(_below(root, "Fonts"), "Font")
+        below(common, "DocumentRes").text = "Res_labels.xml"
+        root = etree.Element(tag(common, "Res"), nsmap=common.nsmap, BaseLoc="Res")
+        font = below(below(root, "Fonts"), "Font")
         for key, value in (("ID", names.font), ("FontName", _LABEL_FONT), ("FamilyName", _LABEL_FONT)):
             font.set(key, value)
         yield "Res_labels.xml", root
@@ -290,9 +286,9 @@ class _Document:
             if local(group) in _RESOURCES:
                 made = copy.deepcopy(group)
                 made.tail = None
-                root.append(_cleaned(made))
+                root.append(cleaned(made))
         for font in named(root, "Font"):
-            _keep_attributes(font, _FONT_KEPT)
+            keep_attributes(font, _FONT_KEPT)
             for node in named(font, "FontFile"):
                 if not self._take(node, base, font.get("ID", "")):
                     font.remove(node)
@@ -326,25 +322,25 @@ class _Document:
 
     def _page_parts(self, root: Any, common: Any) -> Iterator[tuple[str, Any]]:
         used: dict[str, str] = {}
-        pages = _below(root, "Pages")
+        pages = below(root, "Pages")
         for number, (ident, path) in enumerate(self._pages):
             old = self._parts.tree(path)
             for node in named(old, "Template"):
                 used.setdefault(node.get("TemplateID", ""), f"Tpls/Tpl_{len(used)}/Content.xml")
-            page = _below(pages, "Page")
+            page = below(pages, "Page")
             page.set("ID", ident)
             page.set("BaseLoc", f"Pages/Page_{number}/Content.xml")
             yield f"Pages/Page_{number}/Content.xml", self._shown(old)
         for ident, name in used.items():
             given = self._templates.get(ident)
             if given is not None:
-                node = _below(common, "TemplatePage")
+                node = below(common, "TemplatePage")
                 for key, value in (("ID", ident), ("ZOrder", given.get("ZOrder", "Background")), ("BaseLoc", name)):
                     node.set(key, value)
                 yield name, self._shown(self._parts.tree(self._at(given.get("BaseLoc", ""))))
 
     def _shown(self, old: Any) -> Any:
-        made = _cleaned(copy.deepcopy(old))
+        made = cleaned(copy.deepcopy(old))
         for node in named(made, "PageRes"):
             node.getparent().remove(node)
         self._used.see(made)
@@ -352,26 +348,26 @@ class _Document:
 
     def _note_parts(self, root: Any) -> Iterator[tuple[str, Any]]:
         """Yield the annotations: what they look like, and not what they say besides."""
-        index = etree.Element(_tag(root, "Annotations"), nsmap=root.nsmap)
+        index = etree.Element(tag(root, "Annotations"), nsmap=root.nsmap)
         number = 0
         for ident, paths in self._notes.items():
-            page = _below(index, "Page")
+            page = below(index, "Page")
             page.set("PageID", ident)
             for path in paths:
                 old = self._parts.tree(path)
                 if old is not None:
-                    made = _looks(copy.deepcopy(old))
+                    made = looks(copy.deepcopy(old))
                     self._used.see(made)
-                    _below(page, "FileLoc").text = f"Annot_{number}.xml"
+                    below(page, "FileLoc").text = f"Annot_{number}.xml"
                     yield f"Annots/Annot_{number}.xml", made
                     number += 1
         if number:
-            _below(root, "Annotations").text = "Annots/Annotations.xml"
+            below(root, "Annotations").text = "Annots/Annotations.xml"
             yield "Annots/Annotations.xml", index
 
     def _attachment_parts(self, root: Any) -> Iterator[tuple[str, Any]]:
         """Yield the list of attachments, if no cut lies in it; one that cannot be redacted stays behind."""
-        index = etree.Element(_tag(root, "Attachments"), nsmap=root.nsmap)
+        index = etree.Element(tag(root, "Attachments"), nsmap=root.nsmap)
         for node in named(self._root, "Attachments"):
             place = self._at(text_in(node))
             known = self._parts.book.folded.get(place.lower())
@@ -381,75 +377,13 @@ class _Document:
                 data = self._parts.raw(path)
                 new = None if data is None else self._parts.attachment(path, data)
                 if new is not None:
-                    name = f"file{len(self._attached)}{_ending(path)}"
+                    name = f"file{len(self._attached)}{ending(path)}"
                     self._attached.append((name, new))
-                    made = _below(index, "Attachment")
+                    made = below(index, "Attachment")
                     for key in ("ID", "Name", "Format", "Visible"):
                         if entry.get(key):
                             made.set(key, entry.get(key))
-                    _below(made, "FileLoc").text = name
+                    below(made, "FileLoc").text = name
         if self._attached:
-            _below(root, "Attachments").text = "Attachs/Attachments.xml"
+            below(root, "Attachments").text = "Attachs/Attachments.xml"
             yield "Attachs/Attachments.xml", index
-
-
-def _ending(path: str) -> str:
-    """Return the ending of a name, when it is one that says nothing else."""
-    found = _ENDING.search(path)
-    return found[0].lower() if found else ""
-
-
-def _looks(root: Any) -> Any:
-    for note in named(root, "Annot"):
-        for child in [child for child in note if local(child) != "Appearance"]:
-            note.remove(child)
-        _keep_attributes(note, _NOTE_KEPT)
-        for key, value in _NOBODY.items():
-            note.set(key, value)
-    return _cleaned(root)
-
-
-def _keep_attributes(node: Any, kept: frozenset[str]) -> None:
-    for key in [key for key in node.attrib if key not in kept]:
-        del node.attrib[key]
-
-
-def _cleaned(root: Any) -> Any:
-    """Return a tree without what is no drawing: other vocabularies, names, loose text, ways out of the document."""
-    space = etree.QName(root).namespace
-    for node in list(root.iter()):
-        foreign = not isinstance(node.tag, str) or etree.QName(node).namespace != space
-        leads_out = local(node) == "Action" and any(local(child) in _ELSEWHERE for child in node)
-        if node is not root and (foreign or leads_out or local(node) in _UNKNOWN):
-            _drop(node)
-            continue
-        node.attrib.pop("Name", None) if local(node) != "Bookmark" else None
-        if len(node):
-            node.text = None
-        node.tail = None
-    for actions in named(root, "Actions"):
-        if not len(actions) and actions is not root:
-            _drop(actions)
-    return root
-
-
-def _drop(node: Any) -> None:
-    parent = node.getparent()
-    if parent is not None:
-        node.tail = None
-        parent.remove(node)
-
-
-def _below(parent: Any, name: str) -> Any:
-    return etree.SubElement(parent, _tag(parent, name))
-
-
-def _tag(beside: Any, name: str) -> str:
-    space = etree.QName(beside).namespace
-    return f"{{{space}}}{name}" if space else name
-
-
-def _serialized(root: Any) -> bytes:
-    etree.cleanup_namespaces(root)
-    written: bytes = etree.tostring(root, encoding="UTF-8", xml_declaration=True)
-    return written

@@ -12,12 +12,12 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from dlp.formats import NotRedactable, Source
+from dlp.formats import NotRedactable, Source, palettes
 from dlp.formats.room import Full, Room
 from dlp.model import Box, Cut, Removed
 from dlp.sniff import magic
@@ -60,8 +60,6 @@ _TURNS = {
 _MARGIN = 2  # pixels around a box
 _MARGIN_SHARE = 0.15  # of its shorter side: where a character ends, the engine knows to about that
 _LONG = 1.5  # times as long as high: then it is known which way the line runs
-_INK: dict[str, Any] = {"1": 0, "L": 0, "LA": (0, 255), "RGB": (0, 0, 0), "RGBA": (0, 0, 0, 255)}
-_INK |= {"CMYK": (0, 0, 0, 255), "I;16": 0, "I;16B": 0}
 _KEPT = {
     "image/png": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "image/jpeg": ("L", "RGB", "CMYK"),
@@ -250,114 +248,41 @@ def _anew(image: Any, media: str, cuts: Sequence[Cut], room: Room, raw: bytes) -
     return _save_moving(made, pauses, image, media, raw)
 
 
-class _Palette(NamedTuple):
-    """The colours of a frame with a palette: red, green, blue, opacity; one row each."""
-
-    colours: Any
-
-    def darkest(self) -> int:
-        """Return the number of the darkest colour that hides what is under it."""
-        weights = self.colours[:, :3].sum(axis=1) + np.where(self.colours[:, 3] == _WHITE, 0, 10_000)
-        return int(weights.argmin())
-
-
 def _bare(image: Any, media: str) -> Any:
     """Return the frame at which a picture stands, upright, in a mode that its kind keeps, without anything else."""
     frame = upright(image.copy(), image)
     if frame.mode == "P" and "P" in _KEPT[media]:
-        return _compact(frame)
+        return palettes.compact(frame)
     if frame.mode in ("P", "PA", "La", "RGBa") or "transparency" in frame.info:
         frame = frame.convert("RGBA")
     if frame.mode not in _KEPT[media]:
         frame = _as_colours(frame, media)
     frame.info = {}
-    return _cleared(frame)
+    return palettes.cleared(frame)
 
 
 def _as_colours(frame: Any, media: str) -> Any:
     """Return a frame in a mode that files of this kind have."""
     if media == "image/gif":
-        return _exact(frame.convert("RGBA"))
+        return palettes.exact(frame.convert("RGBA"))
     clear = frame.mode in ("LA", "RGBA")
     if frame.mode.startswith("I") or frame.mode == "F":
         return grey(frame).convert("L" if media != "image/webp" else "RGB")
     return frame.convert("RGBA" if clear and "RGBA" in _KEPT[media] else "RGB")
 
 
-def _cleared(frame: Any) -> Any:
-    """Return a frame whose fully clear pixels have no colour: what was drawn there is not carried over."""
-    if frame.mode not in ("LA", "RGBA"):
-        return frame
-    opacity = frame.getchannel("A")
-    if opacity.getextrema()[0] > 0:
-        return frame
-    blank = Image.new(frame.mode, frame.size)
-    blank.paste(frame, mask=opacity.point(lambda value: _WHITE if value else 0))
-    return blank
-
-
-def _compact(frame: Any) -> Any:
-    """Return a frame with a palette of those colours alone that its pixels have; the clear ones become one."""
-    frame.apply_transparency()
-    given = np.asarray(frame.getpalette("RGBA"), dtype=np.int64).reshape(-1, 4)
-    colours = np.full((256, 4), (0, 0, 0, _WHITE), dtype=np.int64)
-    colours[: len(given)] = given
-    colours[colours[:, 3] == 0] = 0
-    used = [number for number, count in enumerate(frame.histogram()[:256]) if count]
-    kept, places = np.unique(colours[used], axis=0, return_inverse=True)
-    table = [0] * 256
-    for number, place in zip(used, places.ravel().tolist(), strict=True):
-        table[number] = place
-    return _with_palette(frame.point(table), kept)
-
-
-def _with_palette(frame: Any, colours: Any) -> Any:
-    frame.putpalette(colours[:, :3].astype(np.uint8).tobytes())
-    frame.info = {"transparency": bytes(colours[:, 3].tolist())} if (colours[:, 3] < _WHITE).any() else {}
-    return frame
-
-
-def _colours(frame: Any) -> Any:
-    """Return the palette of a frame that `_compact` made."""
-    count = len(frame.getpalette("RGB")) // 3
-    opacity = frame.info.get("transparency", b"").ljust(count, b"\xff")
-    plain = np.asarray(frame.getpalette("RGB"), dtype=np.int64).reshape(-1, 3)
-    return np.concatenate((plain, np.frombuffer(opacity[:count], dtype=np.uint8).reshape(-1, 1)), axis=1)
-
-
-def _exact(frame: Any) -> Any:
-    """Return colours as a frame with a palette: the very same where there are at most 256."""
-    few = frame.getcolors(256)
-    if few is None:
-        return _compact(frame.quantize(256, Image.Quantize.FASTOCTREE))
-    table = np.array(sorted(colour for _, colour in few), dtype=np.int64)
-    table[table[:, 3] < _WHITE // 2] = 0
-    table[table[:, 3] >= _WHITE // 2, 3] = _WHITE
-    keys = np.asarray(frame).astype(np.uint32) @ np.array([1 << 24, 1 << 16, 1 << 8, 1], dtype=np.uint32)
-    order = np.unique(keys)
-    places = np.searchsorted(order, keys).astype(np.uint8)
-    made = Image.frombytes("P", frame.size, places.tobytes())
-    return _compact(_with_palette(made, table))
-
-
 def _moving(image: Any, media: str) -> Any:
     """Return one frame of an animation, whole, as it is seen."""
     frame = image.copy()
-    frame = _cleared(frame.convert("RGBA"))
+    frame = palettes.cleared(frame.convert("RGBA"))
     frame.info = {}
-    return _exact(frame) if media == "image/gif" else frame
+    return palettes.exact(frame) if media == "image/gif" else frame
 
 
 def _painted(frame: Any, boxes: Sequence[Box]) -> Any:
     if not boxes:
         return frame
-    ink = frame.getextrema()[0] if frame.mode in ("I", "F") else _INK.get(frame.mode)
-    if frame.mode == "P":
-        colours = _colours(frame)
-        if len(colours) < 256:
-            colours = np.concatenate((colours, [(0, 0, 0, _WHITE)]))
-            frame = _with_palette(frame, colours)
-        ink = _Palette(colours).darkest()
+    frame, ink = palettes.inked(frame)
     for box in boxes:
         frame.paste(ink, pixels_of(box, *frame.size))
     return frame
