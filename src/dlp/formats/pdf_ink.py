@@ -21,7 +21,7 @@ DPI = 120
 READ_DPI = 200  # of what goes to the OCR engine
 MOST_PIXELS = 4_000  # a side
 _FLAT = 40  # grey levels within one colour
-_FAINT = 48  # grey levels: less is no change
+_FAINT, _BLURRED = 48, 64  # grey levels: less is no change, sharp and blurred
 _SPECK = 3  # pixels that may differ under a box: what two antialiased edges leave
 CHANGED = 0.001  # of the page
 _LUMP, _LUMPED = 16, 0.12  # pixels a side, and the share of such a block that may change: less than a character does
@@ -112,7 +112,9 @@ def changed(before: Grey, after: Grey, spared: Grey, *, noisy: bool) -> float:
 
     A pixel changed when it is none of the greys that lie around its place in the other picture.
     """
-    faint = _FAINT * 2 if noisy else _FAINT
+    faint = _FAINT
+    if noisy:  # a hairline is black wherever it is drawn, and grey in a picture that was scaled
+        before, after, faint = _blurred(before), _blurred(after), _BLURRED
     one, two = _spread(before, low=True), _spread(before, low=False)
     three, four = _spread(after, low=True), _spread(after, low=False)
     bad = (after.astype(np.int16) < one.astype(np.int16) - faint) | (after > two.astype(np.int16) + faint)
@@ -133,6 +135,14 @@ def _spread(grey: Grey, *, low: bool) -> Grey:
     pick(out[:, 1:], side[:, :-1], out=out[:, 1:])
     pick(out[:, :-1], side[:, 1:], out=out[:, :-1])
     return out
+
+
+def _blurred(grey: Grey) -> Grey:
+    """Return the mean of each pixel and its eight neighbours."""
+    wide = np.pad(grey, 1, mode="edge").astype(np.uint16)
+    rows = wide[:-2] + wide[1:-1] + wide[2:]
+    means: Grey = ((rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) // 9).astype(np.uint8)
+    return means
 
 
 def _lump(bad: npt.NDArray[np.bool_]) -> float:
