@@ -26,6 +26,11 @@ def line(text: str = f"ID {ID} end", y: int = 700, *, font: str = "/F1 12 Tf", s
     return f"BT {font} 72 {y} Td {show or f'({text}) Tj'} ET\n"
 
 
+def cell(x: int, text: str, y: int) -> str:
+    """Return a text in a cell of a table."""
+    return f"BT /F1 12 Tf {x} {y} Td ({text}) Tj ET "
+
+
 def page(content: str, **more: bytes) -> bytes:
     """Return a page of Helvetica with a line that stays."""
     return by_hand(simple((line(KEPT, 600) + content).encode("latin-1"), **more))
@@ -207,6 +212,13 @@ TEXT_CASES: dict[str, Made] = {
     "17 said otherwise": lambda: page(f"/Span << /ActualText ({ID}) >> BDC {line()} EMC"),
     "20 shadow": lambda: page(line() + f"BT /F1 12 Tf 72.4 699.6 Td (ID {ID} end) Tj ET"),
     "33 two in one operator": lambda: page(line(show=f"[(A {ID} b) -200 (C {OTHER} d)] TJ")),
+    "34 two lines of two cells": lambda: page(
+        f"{line('No 1', 714)} {cell(200, 'Number', 714)} {cell(320, 'Other', 714)} {line('Name', 700)} "
+        f"{cell(200, ID[:13], 700)} {cell(200, ID[13:], 687)} {cell(320, OTHER[:13], 700)} {cell(320, OTHER[13:], 687)}"
+    ),
+    "34 two lines": lambda: page(
+        line(f"A long line of text that ends with {ID[:10]}", 700) + line(f"{ID[10:]} go", 686)
+    ),
     "35 outside the crop box": lambda: page(
         line() + f"BT /F1 12 Tf 72 830 Td ({ID}) Tj ET", page=b"/CropBox [0 0 595 800]"
     ),

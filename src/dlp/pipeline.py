@@ -55,6 +55,17 @@ class Redaction(NamedTuple):
     again: Inspection
 
 
+class _Failed(NamedTuple):
+    """Why a copy is not released; `more_found` when something is left that nobody asked to remove.
+
+    A picture of a page cures a text that is still there under a box. It cures nothing that another reader finds beside
+    the cuts: that is there to be seen, and only the place to look for it is lost.
+    """
+
+    say: Say
+    more_found: bool = False
+
+
 class _Wish(NamedTuple):
     """What is to be removed: the chosen findings, their cuts, and the texts that must be nowhere afterwards."""
 
@@ -111,13 +122,24 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
         )
     cuts = plan.plan(seen.document, seen.findings, chosen, kit.redacting)
     wish = _Wish(chosen, everything, cuts, plan.needles(seen.document, seen.findings, chosen))
-    made = _attempt(seen, body, kit, wish, kit.redacting.mode)
-    if isinstance(made, Say) and seen.item.media in RASTERS and kit.redacting.mode is not Mode.RASTER:
-        raster = _attempt(seen, body, kit, wish, Mode.RASTER)
-        if isinstance(raster, Say):
-            return Say(f"{made.zh}；转为图片后：{raster.zh}", f"{made.en}; as pictures: {raster.en}")
+    pictured = seen.item.media in RASTERS
+    made = _attempt(seen, body, kit, wish, Mode.AUTO if pictured and _wants_pictures(kit) else kit.redacting.mode)
+    if isinstance(made, Redaction) and pictured and _wants_pictures(kit):
+        os.close(made.body)  # its text was read once more in every order, which nobody can do with pixels
+    elif isinstance(made, Redaction):
+        return made
+    elif made.more_found or not pictured:
+        return made.say
+    raster = _attempt(seen, body, kit, wish, Mode.RASTER)
+    if isinstance(raster, Redaction):
         return raster
-    return made
+    if isinstance(made, Redaction):
+        return raster.say
+    return Say(f"{made.say.zh}；转为图片后：{raster.say.zh}", f"{made.say.en}; as pictures: {raster.say.en}")
+
+
+def _wants_pictures(kit: Kit) -> bool:
+    return kit.redacting.mode is Mode.RASTER
 
 
 RASTERS = frozenset({"application/pdf"})
@@ -127,26 +149,28 @@ MOST_NAMES = 3
 _HOW = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)
 
 
-def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> Redaction | Say:
+def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> Redaction | _Failed:
     """Make a copy in one way and try to prove it; the fd of a copy that is not proven is closed."""
     name, media = seen.item.name, seen.item.media
     made = kit.sandbox.redact(body, name=name, media=media, cuts=wish.cuts, mode=mode)
     if isinstance(made, Gap):
-        return told.stopped(made)
+        return _Failed(told.stopped(made))
     proven = False
     try:
         again = inspect(seen.item, made.body, kit)
-        checks = _prove(seen, (body, made.body), kit, wish, mode)
+        checks, more_found = _prove(seen, (body, made.body), kit, wish, mode)
         bad = [check for check in checks if check.state == "fail"]
         left = _chosen(again, kit, everything=wish.everything)
         removed = _removed(seen, made.untrusted_removed, wish)
         if removed is None:
-            return Say("脱敏程序所报与要求不符", "the redactor tells of what it was not asked for")
+            return _Failed(Say("脱敏程序所报与要求不符", "the redactor tells of what it was not asked for"))
         if again.gaps or left or (not wish.everything and again.verdict.action >= Action.REDACT):
-            return Say("脱敏后复检未通过", "the redacted copy did not pass the second inspection")
+            say = Say("脱敏后复检未通过", "the redacted copy did not pass the second inspection")
+            return _Failed(say, more_found)
         if bad:
             why = told.failed(bad[0])
-            return Say(f"脱敏件验证未通过（{why.zh}）", f"the redacted copy was not proven clean ({why.en})")
+            say = Say(f"脱敏件验证未通过（{why.zh}）", f"the redacted copy was not proven clean ({why.en})")
+            return _Failed(say, more_found)
         proven = True
         certificate = Certificate(
             input_sha256=durable.sha256_of(body),
@@ -166,8 +190,13 @@ def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> 
             os.close(made.body)
 
 
-def _prove(seen: Inspection, bodies: tuple[int, int], kit: Kit, wish: _Wish, mode: Mode) -> tuple[Check, ...]:
-    """Return what the verifier looked at in a copy: its own checks, and the scanner over what its readers read."""
+def _prove(
+    seen: Inspection, bodies: tuple[int, int], kit: Kit, wish: _Wish, mode: Mode
+) -> tuple[tuple[Check, ...], bool]:
+    """Return what the verifier looked at in a copy: its own checks, and the scanner over what its readers read.
+
+    True beside it when the scanner finds something there that was never to be removed.
+    """
     before, body = bodies
     untrusted = kit.sandbox.verify(
         body,
@@ -179,15 +208,17 @@ def _prove(seen: Inspection, bodies: tuple[int, int], kit: Kit, wish: _Wish, mod
         mode=mode,
     )
     if untrusted.gaps:
-        return (Check(name="verifier", state="fail", detail=untrusted.gaps[0].detail),)
+        return (Check(name="verifier", state="fail", detail=untrusted.gaps[0].detail),), False
     findings, gaps = kit.matcher.find(untrusted)
     rules = {seen.findings[number].rule for number in wish.chosen}
-    left = any(found.rule in rules and found.rule in kit.redactable and not found.exempt for found in findings)
+    left = [found for found in findings if found.rule in rules & kit.redactable and not found.exempt]
+    known = {seen.findings[number].digest for number in wish.chosen}
     kept = _kept(untrusted, wish.needles)
     detector = Check(name="detector", state="ok")
     if left or kept or gaps:
         detector = Check(name="detector", state="fail", detail="another reader still finds what was removed")
-    return (*untrusted.checks, detector, Check(name="inspected-again", state="ok"))
+    checks = (*untrusted.checks, detector, Check(name="inspected-again", state="ok"))
+    return checks, any(found.digest not in known for found in left)
 
 
 def _removed(seen: Inspection, untrusted: tuple[Removed, ...], wish: _Wish) -> tuple[Removed, ...] | None:

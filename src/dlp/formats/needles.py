@@ -21,6 +21,7 @@ MOST = 60_000
 """Patterns of one search: they compile in two seconds. `full` tells where there were more."""
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "gb18030", "big5")
 _LONG = 15  # characters of a number from which pieces of it are looked for
+_DIFFERENT = 4  # digits of a piece that tells
 _DIGITS = 10  # of them digits
 _PIECE, _PIECES = 10, 5  # characters of a piece, and how many of them: what numbers have in common is their begin
 _END = 8  # characters of the end of a long number, and up to a piece
@@ -173,8 +174,15 @@ def _encoded(text: str, what: str, *, bordered: bool, caseless: bool) -> Iterato
 def _pieces(flat: str) -> Iterator[str]:
     """Yield pieces of a long number that tell: those that reach its end, where no two numbers of one place are alike.
 
-    The begin of a number is the code of a region or a bank, and a date of birth stands in many places.
+    The begin of a number is the code of a region or a bank, and a date of birth stands in many places. A piece of few
+    different digits (00000000) stands in every file.
     """
+    for piece in _ends(flat):
+        if len(set(piece)) >= _DIFFERENT:
+            yield piece
+
+
+def _ends(flat: str) -> Iterator[str]:
     size = len(flat)
     if size < _LONG or not flat.isascii() or sum(map(str.isdigit, flat)) < _DIGITS:
         return

@@ -8,6 +8,7 @@ neither of the two readings is destroyed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -22,6 +23,9 @@ CELL_GAP = 1.3  # em: from here on a gap may be a gutter between columns
 WIDE_GAP = 3.5  # em: from here on it always is
 OVERPRINT = 0.3  # of the narrower character: what is covered more than this is painted over
 BLANK_GAP = 0.3  # em: from here on a reader sees a blank
+LONG = 6  # digits: what has as many is a number of something, not a count
+NEAR = 0.6  # em: between the lines of one cell, and between their beginnings
+_NUMBER = re.compile(r"[0-9][0-9 -]*[0-9Xx]|[0-9Xx]")
 
 
 class Line:
@@ -264,7 +268,14 @@ def _cuts(group: Group, layers: Sequence[tuple[int, Ints]], at: Ints, firsts: In
 
 
 def _is_spread_word(group: Group, at: Ints, place: int) -> bool:
-    """Return True where one Han character stands alone beside the gap: 姓　　名 is one word, not two columns."""
+    """Return True where one Han character stands alone beside the gap: 姓　　名 is one word, not two columns.
+
+    Beside a long number it is the text of the next cell: 无, 男.
+    """
+    letters = [group.glyphs.text[group.at[i]] for i in at[max(0, place - LONG) : place + LONG].tolist()]
+    before, behind = letters[: min(place, LONG)], letters[min(place, LONG) :]
+    if any(len(side) == LONG and all(map(_is_digit, side)) for side in (before, behind)):
+        return False
     for inner, outer in ((place - 1, place - 2), (place, place + 1)):
         if not is_wide(group.glyphs.text[group.at[at[inner]]]):
             continue
@@ -276,6 +287,10 @@ def _is_spread_word(group: Group, at: Ints, place: int) -> bool:
     return False
 
 
+def _is_digit(letter: str) -> bool:
+    return letter.isascii() and letter.isdigit()
+
+
 def _blocks(pieces: Iterable[_Piece]) -> list[list[_Piece]]:
     """Chain lines that stand under one another into blocks and mark those that only continue the line above."""
     blocks: list[list[_Piece]] = []
@@ -284,14 +299,33 @@ def _blocks(pieces: Iterable[_Piece]) -> list[list[_Piece]]:
         live = [block for block in live if piece.c0 - block[-1].c1 < 3 * block[-1].em]
         # A narrow piece of a divided row is a table cell: it is read beside its neighbours, not below the last one.
         cell = piece.split and piece.a1 - piece.a0 < 8 * piece.em
-        above = None if cell or len(live) > 500 else _above(live, piece)
-        if above is None:
+        few = len(live) <= 500
+        above = _above(live, piece) if few and not cell else None
+        number = _number_above(live, piece) if few and above is None and _NUMBER.fullmatch(_text(piece)) else None
+        if number is not None:
+            piece.soft = True
+            number.append(piece)
+        elif above is None:
             live.append([piece])
             blocks.append(live[-1])
         else:
             piece.soft = _continues(above, piece)
             above.append(piece)
     return blocks
+
+
+def _text(piece: _Piece) -> str:
+    return piece.line.text if piece.line is not None else ""
+
+
+def _number_above(live: list[list[_Piece]], piece: _Piece) -> list[_Piece] | None:
+    """Return the block whose last line is the first part of a number that goes on in this narrow cell."""
+    for block in live:
+        last = block[-1]
+        near = abs(piece.a0 - last.a0) < NEAR * piece.em and last.c1 - piece.em < piece.c0 < last.c1 + NEAR * piece.em
+        if near and last.row != piece.row and len(_text(last)) >= LONG and _NUMBER.fullmatch(_text(last)):
+            return block
+    return None
 
 
 def _above(live: list[list[_Piece]], piece: _Piece) -> list[_Piece] | None:
