@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import csv
 import gzip
 import io
 import lzma
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, PngImagePlugin
 
 from dlp.errors import NotProven
-from dlp.formats import Full, NotRedactable, Source, archive, csvtext, html, mail, plain
+from dlp.formats import Full, NotRedactable, Source, archive, csvtext, html, mail, odf, ofd, plain
 from dlp.formats.cutting import Hole, filled
 from dlp.formats.room import Room, read, redact
-from dlp.model import Cut, Redacting, Style
+from dlp.model import Box, Cut, Redacting, Style
 from dlp.service.gate import Gate
 from dlp.sniff import EDGE_BYTES, sniff
-from format_makers import packed
+from format_makers import odf_of, packed
 from makers import package
 from sites import lay
 
@@ -364,3 +367,87 @@ def test_a_page_keeps_its_structure_and_declares_its_encoding() -> None:
         new = without(page.encode(encoding), ID)
         assert f'<meta charset="{declared}">'.encode() in new
         assert f'<table><tr><td title="&amp;">1&lt;2😀{LABEL}</td></tr></table>' in new.decode(declared)
+
+
+def test_a_picture_in_a_page_is_redacted_as_a_picture() -> None:
+    """One that was cut into gets its box, another loses what it says besides its pixels, any other file goes."""
+    out = io.BytesIO()
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("Title", OTHER)
+    Image.effect_noise((200, 120), 90).save(out, "PNG", pnginfo=chunks)
+    picture, file = base64.b64encode(out.getvalue()).decode(), base64.b64encode(b"some other file, longer").decode()
+    page = (
+        f'<html><body><img src="data:image/png;base64,{picture}"><a href="data:text/plain;base64,{file}">{ID}</a>'
+        '<a href="data:text/plain,short">x</a></body></html>'
+    ).encode()
+    box = Cut(part=("data 1",), anchor="ocr", start=0, end=1, label="x", type="t", boxes=(Box(1, 20, 20, 60, 40),))
+    for cuts in ([box], []):
+        out = io.BytesIO()
+        html.redact(Source(page), [*cuts_of(page, ID), *cuts], out, Room())
+        new = out.getvalue().decode()
+        found = re.search(r"base64,([^\"]+)", new)
+        assert found
+        raw = base64.b64decode(found[1])
+        assert OTHER.encode() not in raw
+        with Image.open(io.BytesIO(raw)) as made:
+            assert (made.getpixel((60, 60)) == 0) == bool(cuts)
+        assert file not in new
+        assert new.count("data:") == 2
+        assert "<a>x</a>" in new
+
+
+def test_a_page_with_signs_that_cannot_be_written_is_refused() -> None:
+    """What is no character of XML, in the very text that is cut: a reason, no other error."""
+    raw = f"<html><body><p>{ID}\uffff</p></body></html>".encode()
+    cut = Cut(part=(), anchor="1", start=0, end=len(ID), label="x", type="t")
+    with pytest.raises(NotRedactable):
+        html.redact(Source(raw), [cut], io.BytesIO(), Room())
+
+
+def test_a_web_archive_is_redacted_part_by_part() -> None:
+    """An MHT file: the page in it loses its hit, the place that it came from stays."""
+    raw = (
+        "From: <Saved by a browser>\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/related; type="text/html"; boundary=b\r\n\r\n--b\r\n'
+        "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\nContent-Location: http://a/\r\n\r\n"
+        f"<html><body><p>身份证号{ID}</p></body></html>\r\n--b--\r\n"
+    ).encode()
+    made = message_from_bytes(without(raw, ID), policy=policy.default)
+    assert (made.get_content_type(), made.get_param("type")) == ("multipart/related", "text/html")
+    (page,) = made.iter_parts()
+    assert page["Content-Location"] == "http://a/"
+    assert f"<p>身份证号{LABEL}</p>" in page.get_content()
+
+
+# --- packages
+
+
+def test_the_proof_of_packages_sees_what_is_wrong() -> None:
+    """A member that is not known, an element that is not taken along, a picture that says something."""
+    odt = odf_of(f"<text:p>身份证号{ID}</text:p>", parts={"settings.xml": "<a/>"})
+    good = without(odt, ID)
+    assert failed(odf, good, odt) == set()
+    assert failed(odf, odt, odt) == {"members"}
+    assert failed(odf, odf_of("<office:annotation><text:p>x</text:p></office:annotation>"), odt) == {"left-behind"}
+    out = io.BytesIO()
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("Title", OTHER)
+    Image.new("L", (9, 9)).save(out, "PNG", pnginfo=chunks)
+    assert failed(odf, odf_of("", parts={"Pictures/file0.png": out.getvalue()}), odt) == {"pictures"}
+    assert failed(ofd, package({"OFD.xml": "<a><Signatures/></a>", "x": "y"}), odt) == {"members", "left-behind"}
+
+
+def test_values_of_cells_go_with_what_they_show() -> None:
+    """A number that is cut from a cell leaves neither value nor type; other cells keep theirs."""
+    cell = '<table:table-cell office:value-type="float" office:value="{0}"><text:p>{0}</text:p></table:table-cell>'
+    odt = odf_of(f"<table:table><table:table-row>{cell.format(ID)}{cell.format(12345)}</table:table-row></table:table>")
+    content = zipfile.ZipFile(io.BytesIO(without(odt, ID))).read("content.xml").decode()
+    assert ID not in content
+    assert 'office:value="12345"' in content
+    assert content.count('office:value-type="string"') == 1
+
+
+def test_the_type_of_a_document_is_its_first_unpacked_member() -> None:
+    """Programs tell an OpenDocument package by the bytes of `mimetype`: it is first and not packed."""
+    made = zipfile.ZipFile(io.BytesIO(without(odf_of(f"<text:p>{ID}</text:p>"), ID)))
+    assert (made.infolist()[0].filename, made.infolist()[0].compress_type) == ("mimetype", zipfile.ZIP_STORED)

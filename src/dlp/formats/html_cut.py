@@ -30,6 +30,7 @@ _KEPT_ENCODINGS = {"utf-8": "utf-8", "gb18030": "gb18030", "big5": "big5", "cp95
 _PIXEL = re.compile(r"\s*[01](?:px)?\s*")
 _OUTSIDE = re.compile(r"\s*(?:https?:|ftp:)?//", re.IGNORECASE)
 _SCRIPT = re.compile(r"\s*(?:javascript|vbscript):", re.IGNORECASE)
+_DATA = re.compile(r"\s*data:", re.IGNORECASE)
 _PICTURE = "image/"
 
 
@@ -52,8 +53,11 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
         raise NotRedactable("the page is nested too deep, or is none") from None
     if root is None or not root.getroottree().docinfo.doctype.isascii():
         raise NotRedactable("the page is empty, or its document type says something")
-    _cut(root, text, own, room)
-    _clean(root, files)
+    try:
+        _cut(root, text, own, room)
+        _clean(root, files)
+    except ValueError:
+        raise NotRedactable("the page has names or signs that cannot be written anew") from None
     out.write(_written(root, encoding))
     return summed((*counted(own), *removed))
 
@@ -202,7 +206,8 @@ def _clean(root: Any, files: dict[str, str]) -> None:
             _drop(node)
             continue
         for name, value in list(node.attrib.items()):
-            if name.startswith("on") or name == "srcdoc" or _SCRIPT.match(value):
+            unread = _DATA.match(value) and not DATA.search(value)
+            if name.startswith("on") or name == "srcdoc" or _SCRIPT.match(value) or unread:
                 del node.attrib[name]
             elif "data:" in value.lower():
                 node.set(name, DATA.sub(lambda found: _refilled(found, files), value))
