@@ -162,6 +162,7 @@ def test_a_scan_with_a_text_layer_loses_both(kit: pipeline.Kit) -> None:
     layer = f"BT 3 Tr /F1 14 Tf 72 720 Td (ID {ID}) Tj ET"
     made = looked_through(in_picture(scanned(), over=layer), kit)
     assert isinstance(made, pipeline.Redaction), made
+    assert {one.how for one in made.certificate.removed} == {"glyphs"}
     raw = content(made)
     assert ID not in texts(raw)
     with pypdfium2.PdfDocument(raw) as document:

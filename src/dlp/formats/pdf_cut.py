@@ -127,7 +127,8 @@ class _Work:
                     raise NotRedactable("it has fewer pages than were read")
                 sides = (box.x0, box.y0, box.x1, box.y1)
                 self._wishes.setdefault(box.page, []).append(Wish(sides, gap, read=not cut.anchor))
-                self._how[box.page] = "glyphs"
+                if not cut.anchor or box.page not in self._how:
+                    self._how[box.page] = "pixels" if cut.anchor else "glyphs"
 
     def _page(self, page: Any, number: int, view: _View) -> Page | None:
         """Return a page without what has to go; None where only its picture can be redacted."""

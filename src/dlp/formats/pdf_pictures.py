@@ -103,8 +103,8 @@ def _decode(picture: Any) -> _Samples:
     names = [str(one) for one in (filters if isinstance(filters, pikepdf.Array) else [filters] if filters else [])]
     lossy = bool(names) and names[-1] in ("/DCTDecode", "/JPXDecode")
     try:
-        image: Image.Image = pikepdf.PdfImage(picture).as_pil_image()
-        image.load()
+        # A copy knows no file: saving one that does asks for the working folder, which the sandbox does not have.
+        image: Image.Image = pikepdf.PdfImage(picture).as_pil_image().copy()
     except Exception as err:  # whatever a decoder raises: the pixels are not known
         raise NeedsRaster("a picture cannot be decoded") from err
     if image.mode not in ("1", "L", "RGB", "P") or "/SMaskInData" in picture:
