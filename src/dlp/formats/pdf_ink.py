@@ -87,12 +87,12 @@ def dark(grey: Grey, scale: float, boxes: Places) -> bool:
 
 
 def blocked(grey: Grey, scale: float, box: Sides) -> bool:
-    """Tell whether a dark block, longer than high, stands anywhere in the row of a box."""
+    """Tell whether a dark block, wider than any stroke, stands anywhere in the row of a box."""
     high = (box[3] - box[1]) * scale
     band = grey[int(box[1] * scale + high / 4) : int(box[3] * scale - high / 4)]
     solid = np.concatenate([[False], (band < _DARK).all(axis=0), [False]])
     ends = np.flatnonzero(solid[1:] != solid[:-1])
-    return bool(band.size and ((ends[1::2] - ends[::2]) >= high).any())
+    return bool(band.size and ((ends[1::2] - ends[::2]) >= high / 2).any())
 
 
 def covers(boxes: Places, cut: Sides) -> bool:
