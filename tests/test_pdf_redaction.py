@@ -22,6 +22,7 @@ from PIL import Image
 
 from dlp import pipeline, plan
 from dlp.formats import NotRedactable, Source, pdf, pdf_gaps, proof
+from dlp.formats.pdf_cut import _merged
 from dlp.formats.pdf_gaps import Around, Letter
 from dlp.formats.pdf_rebuild import bare_jpeg
 from dlp.formats.room import Full, Room
@@ -294,6 +295,16 @@ def test_thumbnails_and_places_of_photos_are_left_behind() -> None:
     with pikepdf.open(io.BytesIO(out.getvalue())) as made:
         assert ID.encode() not in made.pages[0].Resources.XObject.Im0.read_raw_bytes()
         assert made.pages[0].Resources.XObject.Im0.read_raw_bytes()[:2] == b"\xff\xd8"
+
+
+@given(st.lists(st.tuples(st.floats(0, 500), st.floats(1, 60), st.floats(99, 101)), max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_boxes_that_are_put_together_cover_what_they_covered(places: list[tuple[float, float, float]]) -> None:
+    """However boxes of one line are merged, each of them lies in one that is drawn."""
+    boxes = [(x, y, x + wide, y + 10.0) for x, wide, y in places]
+    merged = list(_merged(boxes))
+    for x0, y0, x1, y1 in boxes:
+        assert any(one[0] <= x0 and one[1] <= y0 and one[2] >= x1 and one[3] >= y1 for one in merged)
 
 
 @given(st.binary(max_size=60), st.sampled_from([0xE1, 0xED, 0xFE]))

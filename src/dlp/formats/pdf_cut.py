@@ -379,8 +379,9 @@ def _merged(boxes: Sequence[Sides]) -> Iterator[Sides]:
     """Yield boxes; those that touch on one line are one box, so that nobody counts them."""
     last: Sides | None = None
     for box in sorted(boxes, key=lambda one: (round(one[1]), round(one[3]), one[0])):
-        if last is not None and abs(box[1] - last[1]) < 1 and abs(box[3] - last[3]) < 1 and box[0] <= last[2] + 1:
-            last = (last[0], min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
+        level = last is not None and abs(box[1] - last[1]) < 1 and abs(box[3] - last[3]) < 1
+        if last is not None and level and box[0] <= last[2] + 1 and box[2] >= last[0] - 1:
+            last = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
             continue
         if last is not None:
             yield last

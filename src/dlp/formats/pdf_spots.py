@@ -15,7 +15,7 @@ from dlp.formats.pdf_shows import Content, Drawn, Show, Sides, around
 
 Floats = npt.NDArray[np.float64]
 
-SHARE = 0.3  # of a glyph, along and across: from here on it belongs to a box
+SHARE = 0.4  # of a glyph, along and across: from here on it belongs to a box
 LEAST = 0.02  # em: width of glyphs that have none
 NEAR = 0.35  # em: base lines nearer than this are one line
 _UPRIGHT = 0.05  # of the size: what leans or climbs more is not laid anew
