@@ -45,11 +45,14 @@ test-tools:
 run: setup
 	@$(BIN)/dlp run --demo
 
+# Every core takes tests, but no more than four: each may run an OCR engine of its own.
+CORES := -n auto --maxprocesses 4 --dist worksteal
+
 test: setup test-tools
-	$(BIN)/pytest
+	$(BIN)/pytest $(CORES)
 
 test-long: setup test-tools
-	$(BIN)/pytest -m "long or not long"
+	$(BIN)/pytest $(CORES) -m "long or not long"
 
 lint: setup
 	$(BIN)/ruff check .

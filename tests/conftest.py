@@ -11,6 +11,14 @@ from sites import Place, lay
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have counted: a worker has no terminal of its own."""
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Place:
     """Lay out a site with one watched folder in a temporary place."""
