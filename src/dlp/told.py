@@ -92,6 +92,7 @@ CLAUSES: dict[str, str] = {
     "the packed data is broken or cut off": "压缩数据已损坏或不完整",
     "the page is empty, or its document type says something": "网页为空，或文档类型声明有内容",
     "the page is nested too deep, or is none": "网页嵌套过深，或不是网页",
+    "the page has names or signs that cannot be written anew": "网页中有无法重写的名称或符号",
     "the page is nothing but one element that is not taken along": "网页只有一个不予保留的元素",
     "the picture has more pixels than the limit": "图片像素超出上限",
     "the picture is broken or cut off, or cannot be written anew": "图片已损坏、不完整或无法重写",

@@ -18,6 +18,7 @@ COLUMN = 3.0  # em: a wider gap is the one before another column
 CLOSE = 0.15  # em: a smaller gap is none
 BLANK = 0.3  # em: what any gap between words becomes
 LEAST_STRETCH = 0.5  # of letters that have too little room
+_EXACT = 6  # decimals of a point; what is left of a sum of floats beyond them would tell what was summed
 SAME = 0.6  # points: edges nearer than this are one edge
 GRID = 36.0  # points: where a line begins that no other line tells
 _STACKED = 0.5  # of a letter: what covers more of the one before stands over it and moves with it
@@ -170,7 +171,7 @@ def _items(letters: list[Letter]) -> list[_Item]:
             items[-1] = last._replace(letters=(*last.letters, letter))
         else:
             snapped = 0.0 if end is None else _snap(gap, letter.em, blank=behind_blank or letter.blank)
-            items.append(_Item((letter,), snapped, letter.x1 - letter.x0, letter.em))
+            items.append(_Item((letter,), snapped, round(letter.x1 - letter.x0, _EXACT), letter.em))
             behind_blank = letter.blank
         end = letter.x1 if end is None else max(end, letter.x1)
     return items
@@ -219,6 +220,6 @@ def _place(items: list[_Item], start: float, hole: float, stretch: float) -> Lai
             pen += wide
             continue
         first = item.letters[0].x0
-        moved += [Moved(one.owner, pen + (one.x0 - first) * stretch, stretch) for one in item.letters]
+        moved += [Moved(one.owner, pen + round(one.x0 - first, _EXACT) * stretch, stretch) for one in item.letters]
         pen += item.width * stretch
     return Laid(tuple(moved), tuple(holes))
