@@ -64,6 +64,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "certificate",
         "store",
         "vault",
+        "ipp",
         "sources",
     ),
     ("pipeline",),

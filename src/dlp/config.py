@@ -6,6 +6,7 @@ Paths in a file are relative to that file. Without a file the embedded defaults 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,6 +53,57 @@ class Folder(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sweep_seconds: Positive = 30.0
 
 
+Address = Annotated[str, Meta(min_length=1, max_length=255)]
+Slug = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
+
+
+class Printing(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The gateway that stands before the printers, and the CUPS beside it."""
+
+    listen: Address = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8631
+    """Of the gateway; 0 lets the system choose."""
+    cups: Path = Path("/run/cups/cups.sock")
+    """The socket file of CUPS: it is told why a job was not printed, and asked whose job it is."""
+    lpd_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """Of the LPD listener, for clients that speak nothing newer; 0: none."""
+    connections: Annotated[int, Meta(ge=8, le=20_000)] = 1_500
+    answer_seconds: Positive = 20.0
+    """How long a client waits for the verdict; after that its job is accepted and decided later."""
+
+
+class Printer(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One printer behind the gate."""
+
+    name: Slug
+    onward: Address
+    """Where cleared jobs go: `ipp://host/ipp/print`, or `cups:QUEUE` for a locked queue of CUPS."""
+    queue: Annotated[str, Meta(max_length=127)] = ""
+    """The queue that people print to; empty: `name`."""
+    mode: Literal["gateway", "held"] = "gateway"
+    """gateway: CUPS converts to PDF and sends it here; held: the job waits in CUPS while its original is screened."""
+    owner: str = ""
+    target: str = ""
+    trusts_user: bool = False
+    """The queue demands that people prove who they are; without that a user name is shown as not verified."""
+    receipts: Path | None = None
+    """A folder for the full explanations of what was not printed."""
+    stamp: Literal["none", "text", "qr"] = "none"
+    """What is printed at the edge of each page to tell the copy."""
+    raw_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """A port that takes bare print streams (port 9100 of old); 0: none."""
+
+    @property
+    def source(self) -> str:
+        """Return the name of this printer as a source of jobs."""
+        return f"printer:{self.name}"
+
+    @property
+    def cups_queue(self) -> str:
+        """Return the queue that people print to."""
+        return self.queue or self.name
+
+
 class Packs(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where rule packs are; none named means the shipped ones."""
 
@@ -94,6 +146,9 @@ class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: LogLevel = "info"
 
 
+_ONWARD = re.compile(
+    r"ipp://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[!-~]*)?|ipp://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/[!-~]*)?|cups:[!-~]+"
+)
 MOST_PASSWORDS = 100
 DEFAULT_FOLDERS = (Folder(name="外发", watch=Path("demo/外发"), release=Path("demo/已放行")),)
 
@@ -103,6 +158,8 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     site: Site = Site()
     folders: tuple[Folder, ...] = DEFAULT_FOLDERS
+    printing: Printing = Printing()
+    printers: tuple[Printer, ...] = ()
     packs: Packs = Packs()
     policy: Policy = Policy()
     redacting: Redacting = Redacting()
@@ -141,7 +198,7 @@ def parse(text: str, *, file: str, base: Path) -> Config:
     raw, problems = located.decode(text, Config, file)
     config = _anchored(raw if raw is not None else _what_fits(text), base)
     where = located.lines(text)
-    problems += tuple(_impossible(config, file, where))
+    problems += (*_impossible(config, file, where), *_impossible_printers(config, file, where))
     if not problems:
         return config
     problems = tuple(sorted(problems, key=lambda p: p.line or 0))
@@ -202,6 +259,7 @@ def _anchored(config: Config, base: Path) -> Config:
     return evolve(  # type: ignore[no-any-return]
         config,
         folders=tuple(evolve(f, watch=at(f.watch), release=at(f.release)) for f in config.folders),
+        printers=tuple(evolve(p, receipts=at(p.receipts)) if p.receipts else p for p in config.printers),
         packs=evolve(
             config.packs,
             folders=tuple(at(p) for p in config.packs.folders),
@@ -223,8 +281,7 @@ def _impossible(config: Config, file: str, where: dict[located.Path, int]) -> It
     watched = [(n, folder, folder.watch.resolve()) for n, folder in enumerate(config.folders)]
 
     def fault(key: located.Path, zh: str, en: str) -> Problem:
-        dotted = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in key).lstrip(".")
-        return Problem(file=file, line=located.line_of(where, key), key=dotted, say=Say(zh, en))
+        return _fault(key, zh, en, file, where)
 
     names: set[str] = set()
     for number, folder, watch in watched:
@@ -253,6 +310,45 @@ def _impossible(config: Config, file: str, where: dict[located.Path, int]) -> It
                 )
             if _inside(path, folder.release.resolve()):
                 yield fault(key, f"{zh}在放行文件夹之内：{path}", f"{en} lies inside a release folder: {path}")
+
+
+def _fault(key: located.Path, zh: str, en: str, file: str, where: dict[located.Path, int]) -> Problem:
+    dotted = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{k}" for k in key).lstrip(".")
+    return Problem(file=file, line=located.line_of(where, key), key=dotted, say=Say(zh, en))
+
+
+def _impossible_printers(config: Config, file: str, where: dict[located.Path, int]) -> Iterator[Problem]:
+    """Give every printer that would be mistaken for another, print to itself, or listen where another does."""
+
+    def fault(key: located.Path, zh: str, en: str) -> Problem:
+        return _fault(key, zh, en, file, where)
+
+    taken: dict[int, str] = {config.printing.port: "printing.port"} if config.printing.port else {}
+    if config.printing.lpd_port:
+        taken.setdefault(config.printing.lpd_port, "printing.lpd_port")
+    names, queues = set[str](), set[str]()
+    for number, printer in enumerate(config.printers):
+        key: located.Path = ("printers", number)
+        if printer.name in names:
+            yield fault((*key, "name"), f"打印机名重复：{printer.name}", f"taken: {printer.name}")
+        if printer.cups_queue in queues:
+            yield fault((*key, "queue"), f"队列重复：{printer.cups_queue}", f"taken: {printer.cups_queue}")
+        names.add(printer.name)
+        queues.add(printer.cups_queue)
+        if printer.onward == f"cups:{printer.cups_queue}":
+            yield fault((*key, "onward"), "放行到自己的队列会形成循环", "sending on to its own queue makes a loop")
+        elif not _ONWARD.fullmatch(printer.onward):
+            yield fault(
+                (*key, "onward"),
+                f"应为 ipp://主机/路径 或 cups:队列：{printer.onward}",
+                f"must be ipp://host/path or cups:QUEUE: {printer.onward}",
+            )
+        if printer.mode == "held" and not printer.onward.startswith("cups:"):
+            yield fault((*key, "onward"), "held 模式只能放行到 cups:队列", "in held mode it must be cups:QUEUE")
+        if printer.raw_port in taken:
+            yield fault((*key, "raw_port"), f"端口已被占用：{taken[printer.raw_port]}", f"taken: {printer.raw_port}")
+        if printer.raw_port:
+            taken[printer.raw_port] = f"printers.{number}.raw_port"
 
 
 def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]:
@@ -293,6 +389,18 @@ NOTES: dict[str, tuple[str, ...]] = {
     "folders": (
         "外发文件夹，可写多个 [[folders]]。watch: 放入处；release: 放行处；watcher: auto | inotify | poll",
         "Outgoing folders, as many as you like. A network share is polled by itself (auto).",
+    ),
+    "printing": (
+        "打印闸门。port: IPP 网关端口；cups: CUPS 的套接字；answer_seconds: 判定超过此秒数则先收下任务，判定后再处理",
+        "The print gateway: where it listens, the CUPS beside it, and how long a client waits for a verdict.",
+    ),
+    "printers": (
+        "打印机，可写多个 [[printers]]；用 dlp print install 建立队列。mode: gateway | held；stamp: none | text | qr",
+        "Printers behind the gate; `dlp print install` makes their queues. Such as:",
+        "[[printers]]",
+        'name = "office"',
+        'onward = "ipp://192.168.1.20/ipp/print"',
+        'queue = "office"',
     ),
     "packs": (
         "规则包文件夹，空表示随程序提供的规则包。None named: the shipped packs. disabled: pack ids",
@@ -349,7 +457,8 @@ def toml(config: Config) -> str:
         rows += ["", *(f"# {note}" for note in NOTES.get(name, ()))]
         for table in tables:
             rows.append(f"[[{name}]]" if isinstance(value, list | tuple) else f"[{name}]")
-            rows += [f"{key} = {_toml(inner)}" for key, inner in table.items() if key not in ("clauses", "exemptions")]
+            said = {key: inner for key, inner in table.items() if inner is not None}
+            rows += [f"{key} = {_toml(inner)}" for key, inner in said.items() if key not in ("clauses", "exemptions")]
             if "clauses" in table:
                 rows += ["", *(f"# {note}" for note in NOTES["policy.clauses"])]
                 rows += _clauses(table["clauses"])
