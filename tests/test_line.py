@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlp import config
-from dlp.service.desk import folder_sources
+from dlp.service.desk import channels
 from dlp.sources import ReleaseError
 from sites import Place, lay
 
@@ -194,7 +194,7 @@ def test_odd_names_survive(site: Place, name: bytes) -> None:
 
 def test_an_unmounted_release_share_loses_nothing(site: Place) -> None:
     """A crash after staging, then an empty folder where the share was: nothing counts as published until it is back."""
-    (source,) = folder_sources(config.read(site.config), bytes(32)).values()
+    (source,) = channels(config.read(site.config), bytes(32)).values()
     job, digest = "01" * 13, hashlib.sha256(LETTER).hexdigest()
     fd = os.memfd_create("body")
     os.write(fd, LETTER)
@@ -218,7 +218,7 @@ def test_an_unmounted_release_share_loses_nothing(site: Place) -> None:
 def test_a_watched_share_that_is_away_is_waited_for(site: Place) -> None:
     """A sealed file is not released while nobody can tell whether its original is gone: it would be taken twice."""
     site.put("b.txt", LETTER)
-    (source,) = folder_sources(config.read(site.config), bytes(32)).values()
+    (source,) = channels(config.read(site.config), bytes(32)).values()
     (found,) = source.sweep(lambda *_: None)
     away = site.root / "away"
     site.outbox.rename(away)

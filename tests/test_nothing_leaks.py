@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from dlp.service import daemon, demo
+from dlp import errors
+from dlp.service import demo
 from makers import docx_of, xlsx_of
 from sites import lay
 
@@ -62,7 +63,7 @@ def test_a_fault_is_logged_without_its_message() -> None:
     try:
         int(secrets()[0] + "机密")
     except ValueError as err:
-        told = daemon.trace(err)
+        told = errors.trace(err)
     assert told.startswith("ValueError at test_nothing_leaks.py:")
     assert secrets()[0] not in told
 

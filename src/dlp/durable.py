@@ -128,6 +128,20 @@ def reader(fd: int) -> BinaryIO:
     return cast("BinaryIO", os.fdopen(own, "rb"))
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Write a small private file (0600) in the place of what had its name; a crash leaves the old or the new one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    part.rename(path)
+    fsync_dir(path.parent)
+
+
 def write_new(path: Path, body: int | bytes) -> None:
     """Write `body` (bytes, or all of an fd) to `path`, which must not exist; then it is whole and durable or not there.
 

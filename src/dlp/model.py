@@ -146,6 +146,7 @@ class State(Enum):
     REFUSED = "refused"  # never taken: link, device, socket ...
     REJECTED = "rejected"  # a reviewer said no
     FAILED = "failed"  # a bug of ours; stays sealed
+    CANCELLED = "cancelled"  # its owner took it back before it left
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +172,10 @@ class Say(msgspec.Struct, frozen=True):
         return self.en if lang == "en" else self.zh
 
 
+PRINTER = "printer:"
+"""How the names of sources begin whose items are print jobs: their names are titles, without a type."""
+
+
 class Item(Frozen, frozen=True, kw_only=True):
     """One thing that is about to leave, as its source named it."""
 
@@ -189,6 +194,8 @@ class Item(Frozen, frozen=True, kw_only=True):
     owner: str = ""
     target: str = ""
     copies: int = 1
+    origin: str = ""
+    """How the system that it came from names it, e.g. the UUID of a print job; tells a second sending of one job."""
     received: float = 0.0
     """Seconds since the epoch, UTC; for people only, order is by id and audit sequence."""
     receipt: bytes = b""

@@ -7,7 +7,7 @@ policy. What a redaction leaks is told by `leaks` and does hold one.
 from __future__ import annotations
 
 from dlp import leaks
-from dlp.model import Document, Finding, Item, Severity, Slice
+from dlp.model import PRINTER, Document, Finding, Item, Severity, Slice
 
 TYPE = "oddity"
 CATEGORY = "evasion"
@@ -62,6 +62,8 @@ def find(item: Item, untrusted: Document) -> tuple[Finding, ...]:
 
 
 def _disguise(item: Item, untrusted: Document) -> tuple[Finding, ...]:
+    if item.source.startswith(PRINTER):
+        return ()  # the title of a print job names the document that was printed, not what came of it
     _, dot, extension = item.name.rpartition(".")
     kinds = _KINDS.get(extension.lower()) if dot else None
     if kinds is None or not untrusted.media or untrusted.media == "inode/x-empty":

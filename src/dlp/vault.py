@@ -32,11 +32,27 @@ class Taken(NamedTuple):
     body: int | None
 
 
+Pieces = Callable[[int], bytes]
+"""Gives at most so many next bytes, nothing at the end; OSError when whoever sends them broke off."""
+
+
+def _file(fd: int) -> Pieces:
+    at = 0
+
+    def read(size: int) -> bytes:
+        nonlocal at
+        piece = os.pread(fd, size, at)
+        at += len(piece)
+        return piece
+
+    return read
+
+
 class _Tee:
     """A reader that hashes what it gives, counts it, and keeps a copy in a memory file up to a size."""
 
-    def __init__(self, fd: int, copy: int, keep: int) -> None:
-        self._fd, self._copy, self._keep = fd, copy, keep
+    def __init__(self, pieces: Pieces, copy: int, keep: int) -> None:
+        self._pieces, self._copy, self._keep = pieces, copy, keep
         self._digest = hashlib.sha256()
         self.size = 0
         self.unread: OSError | None = None
@@ -44,7 +60,7 @@ class _Tee:
 
     def read(self, size: int = -1) -> bytes:
         try:
-            chunk = os.pread(self._fd, durable.CHUNK if size < 0 else min(size, durable.CHUNK), self.size)
+            chunk = self._pieces(durable.CHUNK if size < 0 else min(size, durable.CHUNK))
         except OSError as err:
             self.unread = err  # the age library passes on that something failed, not what
             raise
@@ -116,10 +132,10 @@ class Vault:
                 raise _damaged_key(path)
         if not recipient.exists():
             if not identity.exists():
-                _write_key(identity, str(x25519.Identity.generate()))
-            _write_key(recipient, str(_read_key(identity).to_public()))
+                durable.replace(identity, _line(x25519.Identity.generate()))
+            durable.replace(recipient, _line(_read_key(identity).to_public()))
         if not work.exists():
-            _write_key(work, str(x25519.Identity.generate()))
+            durable.replace(work, _line(x25519.Identity.generate()))
         try:
             public = x25519.Recipient.from_str(recipient.read_text(encoding="ascii").strip())
         except (OSError, pyrage.RecipientError, UnicodeDecodeError) as err:
@@ -136,17 +152,18 @@ class Vault:
         """Tell whether the private key is on this machine."""
         return self._identity_path.is_file()
 
-    def take(self, fd: int, id: str, *, keep: int) -> Taken:  # noqa: A002  the job's word
-        """Seal all bytes of fd `fd` as object `id`; keep a frozen memory copy of up to `keep` bytes.
+    def take(self, source: int | Pieces, id: str, *, keep: int) -> Taken:  # noqa: A002  the job's word
+        """Seal all bytes of an open file, or those that somebody sends, as object `id`.
 
-        Written beside, synced, the source checked for change, renamed, the folder synced, then read back, decrypted
-        and compared. VaultError when there is no room or the source changed: the source is untouched, nothing is left.
+        Keeps a frozen memory copy of up to `keep` bytes. Written beside, synced, the file checked for change, renamed,
+        the folder synced, then read back, decrypted and compared. VaultError when there is no room, the file changed
+        or the sender broke off: the source is untouched, nothing is left.
         """
-        before = _print_of(fd)
+        pieces, check = _checked(source, id)
         copy = durable.memory_file(id)
         try:
-            tee = _Tee(fd, copy, keep)
-            sealed_size = self._seal(tee, id, [self._public, self._work.to_public()], lambda: _same(fd, before, id))
+            tee = _Tee(pieces, copy, keep)
+            sealed_size = self._seal(tee, id, [self._public, self._work.to_public()], check)
             sealed = Sealed(id=id, sha256=tee.sha256, size=tee.size, sealed_size=sealed_size)
             self._compare(id, sealed.sha256)
         except BaseException:
@@ -185,8 +202,12 @@ class Vault:
             finally:
                 os.close(body)
             return
-        tee = _Tee(body, -1, -1)
-        self._seal(tee, id, [self._public], lambda: None)
+        self._seal(_Tee(_file(body), -1, -1), id, [self._public], lambda: None)
+
+    def keep_outgoing(self, id: str, body: int) -> None:  # noqa: A002  the job's word
+        """Seal what is to leave for job `id`, where that is not the object as it was taken, until it has left."""
+        own = outgoing(id)
+        self._seal(_Tee(_file(body), -1, -1), own, [self._public, self._work.to_public()], lambda: None)
 
     def destroy(self, id: str) -> None:  # noqa: A002  the job's word
         """Remove object `id`; nothing happens when it is gone already."""
@@ -299,6 +320,27 @@ class Vault:
         return durable.freeze(copy)
 
 
+def outgoing(id: str) -> str:  # noqa: A002  the job's word
+    """Return the id of the object that holds what is to leave for job `id`."""
+    return f"{id}{_OUTGOING}"
+
+
+def owner(id: str) -> str:  # noqa: A002  the object's
+    """Return the id of the job that an object belongs to."""
+    return id.removesuffix(_OUTGOING)
+
+
+_OUTGOING = ".out"
+
+
+def _checked(source: int | Pieces, id: str) -> tuple[Pieces, Callable[[], None]]:  # noqa: A002  the job's word
+    """Return how a source is read, and what looks whether it stayed the same meanwhile."""
+    if not isinstance(source, int):
+        return source, lambda: None
+    before = _print_of(source)
+    return _file(source), lambda: _same(source, before, id)
+
+
 def _print_of(fd: int) -> tuple[int, int, int, int, int]:
     about = os.fstat(fd)
     return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
@@ -330,17 +372,8 @@ def _private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _write_key(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        durable.write_all(fd, text.encode("ascii") + b"\n")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    part.rename(path)
-    durable.fsync_dir(path.parent)
+def _line(key: x25519.Identity | x25519.Recipient) -> bytes:
+    return f"{key}\n".encode("ascii")
 
 
 def _read_key(path: Path) -> x25519.Identity:

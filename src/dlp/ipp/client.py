@@ -25,13 +25,18 @@ class Unreachable(OSError):  # noqa: N818  what the other side is
     """Nobody answers there, or not in IPP."""
 
 
+class NotConnected(Unreachable):
+    """Nobody takes the connection: not one byte was sent."""
+
+
 class Refused(OSError):  # noqa: N818  what the other side did
     """The other side says no. `status` is its word for it."""
 
-    def __init__(self, status: int, said: str = "") -> None:
+    def __init__(self, status: int, unsupported: frozenset[str] = frozenset()) -> None:
         super().__init__(f"IPP status 0x{status:04x}")
         self.status = status
-        self.said = said
+        self.unsupported = unsupported
+        """Names of the attributes that it does not take, where it tells."""
 
 
 class Where(NamedTuple):
@@ -78,7 +83,7 @@ def ask(
 def told(answer: Message) -> Message:
     """Return a successful answer as it is; Refused for any other."""
     if answer.code >= 0x0100:
-        raise Refused(answer.code, answer.group(Tag.OPERATION).text("status-message"))
+        raise Refused(answer.code, frozenset(one.name for one in answer.group(Tag.UNSUPPORTED).attributes))
     return answer
 
 
@@ -119,14 +124,16 @@ def _sent(where: Where, message: Message, body: Body | None) -> Iterator[http.cl
     headers = {"Content-Type": ipp.MEDIA, "Content-Length": str(size), **_name(where)}
     with closing(_Connection(where)) as connection:
         try:
+            connection.connect()
+        except OSError as err:
+            raise NotConnected(os.strerror(err.errno) if err.errno else type(err).__name__) from err
+        try:
             connection.request("POST", where.path, body=_pieces(head, body), headers=headers)
             answer = connection.getresponse()
+            if answer.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+                raise Refused(ipp.Status.FORBIDDEN)
             if answer.status != http.client.OK:
-                raise (
-                    Unreachable(f"HTTP {answer.status}")
-                    if answer.status not in _DENIED
-                    else Refused(ipp.Status.FORBIDDEN, f"HTTP {answer.status}")
-                )
+                raise Unreachable(f"HTTP {answer.status}")
             yield answer
         except http.client.HTTPException as err:
             raise Unreachable(type(err).__name__) from err
@@ -134,9 +141,6 @@ def _sent(where: Where, message: Message, body: Body | None) -> Iterator[http.cl
             if isinstance(err, Unreachable):
                 raise
             raise Unreachable(os.strerror(err.errno) if err.errno else type(err).__name__) from err
-
-
-_DENIED = (http.client.UNAUTHORIZED, http.client.FORBIDDEN)
 
 
 def _pieces(head: bytes, body: Body | None) -> Iterator[bytes]:
@@ -167,11 +171,7 @@ class _Connection(http.client.HTTPConnection):
         if self._where.socket:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             self.sock.settimeout(CONNECT_SECONDS)
-            try:
-                self.sock.connect(self._where.socket)
-            except OSError as err:
-                self.sock.close()
-                raise Unreachable(f"the socket of CUPS: {os.strerror(err.errno or 0)}") from err
+            self.sock.connect(self._where.socket)
         else:
             super().connect()
         self.sock.settimeout(ANSWER_SECONDS)

@@ -8,22 +8,24 @@ import queue
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from dlp import config as configuration
 from dlp.config import Config
-from dlp.errors import DlpError, StoreError
+from dlp.errors import DlpError, StoreError, trace
 from dlp.model import Outcome, Say, State
-from dlp.service.desk import folder_sources, open_vault
+from dlp.service.desk import channels, open_vault
 from dlp.service.gate import Gate, threads
+from dlp.service.gateway import Gateway
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
-from dlp.sources import Found, ReleaseError
+from dlp.sources import Files, Found, Onward, ReleaseError
+from dlp.sources.printer import PrinterSource
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
+from dlp.vault import owner
 
 LOG = logging.getLogger("dlp")
 WAITING = 1_000  # found files that may wait; beyond it the watchers wait, and the files are safe where they are
@@ -40,6 +42,11 @@ class Running(NamedTuple):
     waiting: queue.Queue[Found | None]
     stop: threading.Event
     report: Callable[[Outcome], None]
+
+    @property
+    def folders(self) -> tuple[Files, ...]:
+        """Return the sources whose files are looked for."""
+        return tuple(source for source in self.line.sources.values() if not isinstance(source, Onward))
 
 
 def run(
@@ -65,7 +72,8 @@ def run(
         try:
             running.line.vault.drop_unfinished()  # first: a half-written object is in the way of its job
             for job in running.store.unfinished():
-                _carry_on(running, job)
+                if not _is_leaving(running, job):
+                    _carry_on(running, job)
             running.line.drop_leftovers()
             if once:
                 _sweep_once(running)
@@ -91,7 +99,7 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
         kit=kit,
         vault=open_vault(config),
         store=store,
-        sources=folder_sources(config, key),
+        sources=channels(config, key),
     )
     _check_objects(line, store)
     _tell_missing(line, store)
@@ -110,7 +118,7 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
 
 def _check_objects(line: Line, store: SqliteStore) -> None:
     """Refuse to start over sealed objects that no job explains: something happened that a person must look at."""
-    unknown = sorted(line.vault.ids() - store.ids())
+    unknown = sorted({owner(own) for own in line.vault.ids()} - store.ids())
     if unknown:
         raise StoreError(
             Say(
@@ -134,7 +142,7 @@ def _tell_missing(line: Line, store: SqliteStore) -> None:
 
 
 def _sweep_once(running: Running) -> None:
-    for source in running.line.sources.values():
+    for source in running.folders:
         refuse = running.line.refuse
         for found in source.sweep(refuse):
             _submit(running, found)
@@ -155,8 +163,9 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
             name=f"watch-{source.name}",
             daemon=True,
         )
-        for source in running.line.sources.values()
+        for source in running.folders
     ]
+    gateway = _gateway(running)
     for thread in (*workers, *watchers):
         thread.start()
     ready()
@@ -166,8 +175,8 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if hup.is_set():
             hup.clear()
             _reload(running, reread)
-        if any(not w.is_alive() for w in watchers):
-            LOG.critical("a folder watcher died; stopping so that the service manager starts the gate again")
+        if any(not w.is_alive() for w in watchers) or (gateway is not None and not gateway.is_well):
+            LOG.critical("a watcher of folders or queues died; stopping so that the service manager starts it again")
             running.stop.set()
         if time.monotonic() >= retry_at:
             _retry(running)
@@ -175,13 +184,33 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if time.monotonic() >= tidy_at:
             running.line.drop_leftovers()
             tidy_at = time.monotonic() + TIDY_SECONDS
-    tidy_at = time.monotonic() + TIDY_SECONDS
+    if gateway is not None:
+        gateway.stop()
     for _ in workers:
         running.waiting.put(None)
     for thread in workers:
         thread.join()
     for thread in watchers:
         thread.join(5)
+
+
+def _gateway(running: Running) -> Gateway | None:
+    """Start the gateway where there are printers; StoreError names an address that is taken."""
+    printers = {name: one for name, one in running.line.sources.items() if isinstance(one, PrinterSource)}
+    if not printers:
+        return None
+    gateway = Gateway(running.gate.config, running.line, printers, running.report)
+    running.line.cleared = gateway.cleared
+    try:
+        gateway.start()
+    except OSError as err:
+        printing = running.gate.config.printing
+        at = f"{printing.listen}:{printing.port}"
+        raise StoreError(
+            Say(f"打印网关无法监听 {at}（{os.strerror(err.errno or 0)}）", f"the print gateway cannot listen on {at}"),
+            Say("改用其他端口（printing.port），或停止占用它的程序", "use another port, or stop what holds this one"),
+        ) from err
+    return gateway
 
 
 def _offer(running: Running) -> Callable[[Found], None]:
@@ -212,10 +241,10 @@ def _submit(running: Running, found: Found) -> None:
         LOG.error("%s: %s", found.source, err.say.to(running.gate.config.site.language))  # noqa: TRY400  no bug
     except DlpError as err:
         LOG.error("%s: %s", found.source, err.say.to(running.gate.config.site.language))  # noqa: TRY400  no bug
-        running.line.sources[found.source].retry(found)
+        _again(running, found)
     except OSError as err:
         LOG.error("%s: %s (%s)", found.source, err.__class__.__name__, os.strerror(err.errno or 0))  # noqa: TRY400
-        running.line.sources[found.source].retry(found)
+        _again(running, found)
     except Exception as err:  # noqa: BLE001  a bug of ours: the file stays where it is or sealed, the next is handled
         LOG.error("%s: a file was not handled because of an internal fault: %s", found.source, trace(err))  # noqa: TRY400
     else:
@@ -223,11 +252,15 @@ def _submit(running: Running, found: Found) -> None:
             running.report(outcome)
 
 
-def trace(err: BaseException) -> str:
-    """Return kind and code lines of a fault without its message, which can quote a document or a file name."""
-    frames = traceback.extract_tb(err.__traceback__)
-    where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
-    return f"{type(err).__name__} at {where}"
+def _is_leaving(running: Running, job: Job) -> bool:
+    """Tell whether a job is with the thread that sends what is cleared for its printer."""
+    return job.state is State.RELEASING and isinstance(running.line.sources.get(job.item.source), Onward)
+
+
+def _again(running: Running, found: Found) -> None:
+    for source in running.folders:
+        if source.name == found.source:
+            source.retry(found)
 
 
 def _end_of_thread(args: threading.ExceptHookArgs) -> None:
@@ -240,6 +273,8 @@ def _retry(running: Running) -> None:
     stale = time.time() - RETRY_SECONDS
     for job in running.store.unfinished():
         if job.updated > stale or running.line.in_hand(job.id):
+            continue
+        if _is_leaving(running, job):
             continue
         _carry_on(running, job)
 

@@ -15,9 +15,10 @@ from dlp.model import Say, State
 from dlp.service import compiled
 from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.keys import deployment_key
-from dlp.service.line import Line
+from dlp.service.line import Channel, Line
 from dlp.service.receipt import STATES
 from dlp.sources.folder import FolderSource
+from dlp.sources.printer import PrinterSource
 from dlp.store import AuditEvent, Job
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
@@ -124,7 +125,7 @@ class _reviewing:  # noqa: N801  used as a function
             kit=kit,
             vault=open_vault(config),
             store=self._store,
-            sources=folder_sources(config, key),
+            sources=channels(config, key),
         )
 
     def __exit__(self, *_: object) -> None:
@@ -137,7 +138,9 @@ def open_vault(config: Config) -> Vault:
     return Vault.create(Path(vault.folder), identity=Path(vault.identity), work=Path(vault.work_key))
 
 
-def folder_sources(config: Config, key: bytes) -> dict[str, FolderSource]:
-    """Return the configured folders as sources, by source name."""
-    sources = (FolderSource(spec, key=key) for spec in config.folders)
-    return {source.name: source for source in sources}
+def channels(config: Config, key: bytes) -> dict[str, Channel]:
+    """Return the configured folders and printers as sources, by source name."""
+    state = Path(config.store.path).parent / "printers"
+    found: list[Channel] = [FolderSource(spec, key=key) for spec in config.folders]
+    found += [PrinterSource(spec, config.printing, state=state, key=key) for spec in config.printers]
+    return {source.name: source for source in found}

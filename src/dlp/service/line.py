@@ -9,23 +9,24 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
-from dlp import certificate, pipeline
+from dlp import certificate, pipeline, vault
 from dlp.config import Config
-from dlp.errors import DlpError, VaultError
+from dlp.errors import DlpError, StoreError, VaultError
 from dlp.model import Action, Certificate, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction
 from dlp.service import certify, receipt
 from dlp.service.keys import new_id
-from dlp.sources import Found, Source, TakeRefused
+from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakeRefused, Void
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
-from dlp.vault import Vault
+from dlp.vault import Pieces, Vault
 
 ACTOR = "gate"
 
@@ -39,6 +40,9 @@ class _Said(NamedTuple):
     fields: Mapping[str, Any] = MappingProxyType({})
 
 
+Channel = Files | Onward
+
+
 class Line:
     """One gate's line. Thread-safe: several threads submit at once; each job is run by one of them."""
 
@@ -49,13 +53,15 @@ class Line:
         kit: Kit,
         vault: Vault,
         store: SqliteStore,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, Channel],
     ) -> None:
         self.config = config
         self.kit = kit
         self.vault = vault
         self.store = store
         self.sources = sources
+        self.cleared: Callable[[str], None] = lambda _: None
+        """Hears of each source whose job may leave now, where somebody else sends it."""
         self._in_hand: set[str] = set()
 
     def in_hand(self, job: str) -> bool:
@@ -67,7 +73,7 @@ class Line:
 
         OSError and VaultError mean that nothing was taken: the file is untouched and may be offered again.
         """
-        source = self.sources[found.source]
+        source = self._files(found.source)
         try:
             fd = source.open(found)
         except TakeRefused as err:
@@ -76,10 +82,54 @@ class Line:
         except FileNotFoundError:
             return None
         try:
-            job, body = self._take(source, found, fd)
+            about = Item(id="", source=found.source, path="", name="", owner=source.owner, target=source.target)
+            job, body = self._take(found, fd, about)
         finally:
             os.close(fd)
+        source.remove(found)
         return self._run(job, body)
+
+    def receive(self, arrival: Arrival) -> tuple[Job, int | None]:
+        """Seal a job that somebody sends; return it, and its plaintext for `run`, which closes that.
+
+        VaultError means that nothing was taken: the sender still has it.
+        """
+        channel = self.sources[arrival.found.source]
+        about = Item(
+            id="",
+            source=arrival.found.source,
+            path="",
+            name="",
+            owner=arrival.owner or channel.owner,
+            target=channel.target,
+            copies=arrival.copies,
+            origin=arrival.origin,
+        )
+        return self._take(arrival.found, arrival.pieces, about)
+
+    def run(self, job: Job, body: int | None) -> Outcome:
+        """Inspect and settle a job that was received."""
+        return self._run(job, body)
+
+    def drop_double(self, job: Job, body: int | None, first: str) -> None:
+        """Drop a job that its sender sent a second time, because the answer to the first did not reach it."""
+        if body is not None:
+            os.close(body)
+        note = Say(f"与任务 {first} 是同一次送检，不重复处理", f"it was sent a second time and is job {first}")
+        self.store.move(
+            job.id, expect=State.STORED, to=State.REFUSED, actor=ACTOR, kind="double", body={"of": first}, note=note
+        )
+        self.vault.destroy(job.id)
+
+    def cancel(self, job: str, who: str) -> bool:
+        """Take a job back on its owner's word; False when it is too late. What it holds is still found and told."""
+        for expected in (State.STORED, State.DECIDED, State.RELEASING):
+            with suppress(StoreError):
+                asked = self.store.move(
+                    job, expect=expected, to=expected, actor=ACTOR, kind="cancel-asked", body={}, cancelled=who
+                )
+                return not asked.place
+        return False
 
     def refuse(self, found: Found, say: Say) -> None:
         """Record something that is never taken: a link, a device, a pipe; it stays where it is."""
@@ -130,7 +180,7 @@ class Line:
             self.store.note(actor=ACTOR, kind="no-source", job=job.id, body={"source": job.item.source})
             return None
         if job.state is State.RELEASING:
-            return self._publish(job, source)
+            return self._send(job, source) if isinstance(source, Onward) else self._publish(job, source)
         if job.state is State.DECIDED and job.verdict is not None and job.verdict.action >= Action.QUARANTINE:
             # The sealed copy may already be closed to this machine; the committed verdict needs no second look.
             return self._enforce(job, _seen(job, job.verdict), None)
@@ -148,27 +198,39 @@ class Line:
             staged = self._stage(job, source, body, said)
         finally:
             os.close(body)
-        self._publish(staged, source, actor=actor)
+        if not isinstance(source, Onward):
+            self._publish(staged, source, actor=actor)
         return self.store.get(job.id)
 
-    def _take(self, source: Source, found: Found, fd: int) -> tuple[Job, int | None]:
+    def _files(self, name: str) -> Files:
+        source = self.sources[name]
+        if isinstance(source, Onward):
+            raise TypeError(f"{name} is no folder")
+        return source
+
+    def repeat(self, job: Job) -> None:
+        """Tell once more what was decided on a held or blocked job: whoever was told before may not have heard it."""
+        source = self.sources.get(job.item.source)
+        if source is not None and job.verdict is not None:
+            action = Action.BLOCK if job.state is State.BLOCKED else Action.QUARANTINE
+            self._tell(job, source, _seen(job, job.verdict), action, job.note)
+
+    def _take(self, found: Found, source: int | Pieces, about: Item) -> tuple[Job, int | None]:
         now = time.time()
         shown = self._shown(found)
-        item = Item(
+        item: Item = evolve(
+            about,
             id=new_id(now),
-            source=found.source,
             path=shown,
             name=shown.rsplit("/", 1)[-1],
             size=found.size,
-            owner=source.owner,
-            target=source.target,
             received=now,
             receipt=self.vault.lock_text(msgspec.json.encode(found)),
         )
         job = Job(id=item.id, item=item, state=State.TAKING, created=now, updated=now)
         self.store.add(job, actor=ACTOR, kind="taking", body={"source": item.source, "path": shown, "size": item.size})
         try:
-            taken = self.vault.take(fd, item.id, keep=self.config.limits.file_bytes)
+            taken = self.vault.take(source, item.id, keep=self.config.limits.file_bytes)
         except (VaultError, OSError) as err:
             note = (
                 err.say if isinstance(err, DlpError) else Say("取件失败，文件原样保留", "taking failed; file in place")
@@ -188,7 +250,6 @@ class Line:
             item=item,
             sealed=taken.sealed,
         )
-        source.remove(found)
         return job, taken.body
 
     def _run(self, job: Job, body: int | None) -> Outcome:
@@ -230,15 +291,17 @@ class Line:
             return self._block(job, source, seen, body)
         return self._hold(job, source, seen, body, None)
 
-    def _release(self, job: Job, source: Source, seen: Inspection, body: int, said: _Said) -> Outcome:
+    def _release(self, job: Job, source: Channel, seen: Inspection, body: int, said: _Said) -> Outcome:
+        if job.cancelled:
+            return self._call_off(job, State.DECIDED)
         try:
             job = self._stage(job, source, body, said)
         except DlpError as err:
             self._tell(job, source, seen, Action.ALLOW, err.say)
             raise
-        return self._publish(job, source)
+        return _outcome(job) if isinstance(source, Onward) else self._publish(job, source)
 
-    def _release_redacted(self, job: Job, source: Source, made: Redaction, seen: Inspection) -> Outcome:
+    def _release_redacted(self, job: Job, source: Channel, made: Redaction, seen: Inspection) -> Outcome:
         """Release a proven copy; its certificate is committed with the word that lets it leave.
 
         The receipt goes first, so that the operator always has it. It says nothing that another run would say in
@@ -255,11 +318,16 @@ class Line:
         )
         return self._release(job, source, seen, made.body, said)
 
-    def _stage(self, job: Job, source: Source, body: int, said: _Said) -> Job:
-        key = self._found(job.item).key
-        source.discard(key, job.id)
-        place = source.stage(key, job.id, body, said.sha256)
-        return self.store.move(
+    def _stage(self, job: Job, source: Channel, body: int, said: _Said) -> Job:
+        place = ""
+        if isinstance(source, Onward):
+            if job.state is State.HELD or said.sha256 != job.item.sha256:
+                self.vault.keep_outgoing(job.id, body)
+        else:
+            key = self._found(job.item).key
+            source.discard(key, job.id)
+            place = source.stage(key, job.id, body, said.sha256)
+        staged = self.store.move(
             job.id,
             expect=(State.DECIDED, State.HELD),
             to=State.RELEASING,
@@ -270,9 +338,85 @@ class Line:
             place=place,
             **said.fields,
         )
+        if isinstance(source, Onward):
+            self.cleared(job.item.source)
+        return staged
 
-    def _publish(self, job: Job, source: Source, *, actor: str = ACTOR) -> Outcome:
+    def _publish(self, job: Job, source: Files, *, actor: str = ACTOR) -> Outcome:
         name = source.publish(self._found(job.item).key, job.id, job.place, job.outgoing)
+        return self._left(job, name, actor)
+
+    def _send(self, job: Job, source: Onward) -> Outcome:
+        """Hand a cleared job on. Its place there is committed before its bytes go, so that a crash can be resumed."""
+        if job.cancelled and not job.place:
+            return self._call_off(job, State.RELEASING)
+        try:
+            if fresh := not job.place:
+                key = self._found(job.item).key
+                place = source.begin(key, job.id, job.item.media, job.item.copies)
+                job = self._placed(job, place, "sending")
+            body = self._outgoing(job)
+            try:
+                name = source.send(job.place, body, fresh=fresh)
+            finally:
+                os.close(body)
+        except Void:
+            self._placed(job, "", "announced-anew")
+            raise
+        except Doubt as err:
+            return self._doubt(job, err.say)
+        return self._left(job, name, ACTOR)
+
+    def _placed(self, job: Job, place: str, kind: str) -> Job:
+        return self.store.move(
+            job.id,
+            expect=State.RELEASING,
+            to=State.RELEASING,
+            actor=ACTOR,
+            kind=kind,
+            body={"place": place or job.place, "copies": job.item.copies},
+            place=place,
+        )
+
+    def _doubt(self, job: Job, say: Say) -> Outcome:
+        """Hold a job of which nobody can tell whether it left: a person looks, and it is never sent twice by itself."""
+        own = self._outgoing(job)
+        try:
+            self.vault.close_to_public(job.id, own if job.outgoing == job.item.sha256 else None)
+        finally:
+            os.close(own)
+        job = self.store.move(
+            job.id,
+            expect=State.RELEASING,
+            to=State.HELD,
+            actor=ACTOR,
+            kind="doubt",
+            body={"place": job.place},
+            note=say,
+            place="",
+        )
+        self.vault.destroy(vault.outgoing(job.id))
+        return _outcome(job)
+
+    def _outgoing(self, job: Job) -> int:
+        """Return an fd of what is to leave, its hash compared with the one that was cleared."""
+        own = vault.outgoing(job.id)
+        return self.vault.open(own if own in self.vault.ids() else job.id, job.outgoing)
+
+    def _call_off(self, job: Job, state: State) -> Outcome:
+        """End a job that its owner took back before it left."""
+        note = Say(f"已由 {job.cancelled} 取消，未放行", f"{job.cancelled} took it back; it did not leave")
+        job = self.store.move(
+            job.id, expect=state, to=State.CANCELLED, actor=ACTOR, kind="cancelled", body={}, note=note
+        )
+        self._destroy(job.id)
+        return _outcome(job)
+
+    def _destroy(self, job: str) -> None:
+        for own in (job, vault.outgoing(job)):
+            self.vault.destroy(own)
+
+    def _left(self, job: Job, name: str | None, actor: str) -> Outcome:
         redacted = job.outgoing != job.item.sha256
         to = State.REDACTED if redacted else State.RELEASED
         body: dict[str, Any] = {"name": self.kit.matcher.mask(name) if name else "(already published)"}
@@ -280,16 +424,18 @@ class Line:
             self.vault.close_to_public(job.id, None)
         job = self.store.move(job.id, expect=State.RELEASING, to=to, actor=actor, kind=to.value, body=body)
         if to is State.RELEASED:
-            self.vault.destroy(job.id)
+            self._destroy(job.id)
+        elif isinstance(self.sources.get(job.item.source), Onward):
+            self.vault.destroy(vault.outgoing(job.id))
         return _outcome(job)
 
-    def _hold(self, job: Job, source: Source, seen: Inspection, body: int | None, note: Say | None) -> Outcome:
+    def _hold(self, job: Job, source: Channel, seen: Inspection, body: int | None, note: Say | None) -> Outcome:
         self.vault.close_to_public(job.id, body)
         self._tell(job, source, seen, Action.QUARANTINE, note)
         job = self.store.move(job.id, expect=State.DECIDED, to=State.HELD, actor=ACTOR, kind="held", body={}, note=note)
         return _outcome(job)
 
-    def _block(self, job: Job, source: Source, seen: Inspection, body: int | None) -> Outcome:
+    def _block(self, job: Job, source: Channel, seen: Inspection, body: int | None) -> Outcome:
         keep = self.config.vault.block_retention_days > 0
         if keep:
             self.vault.close_to_public(job.id, body)
@@ -301,10 +447,11 @@ class Line:
             self.vault.destroy(job.id)
         return _outcome(job)
 
-    def _tell(self, job: Job, source: Source, seen: Inspection, action: Action, note: Say | None) -> None:
+    def _tell(self, job: Job, source: Channel, seen: Inspection, action: Action, note: Say | None) -> None:
         text = receipt.write(seen, action, note, self.config.site)
         try:
-            source.tell(self._found(job.item).key, job.item.name, text, job.id)
+            brief = receipt.brief(seen, action, note, self.config.site)
+            source.tell(self._found(job.item).key, job.item.name, text, job.id, brief)
         except (OSError, DlpError) as err:
             # The verdict stands without its receipt: the job is held, listed and audited.
             why = err.say.en if isinstance(err, DlpError) else err.__class__.__name__
@@ -314,10 +461,14 @@ class Line:
         """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction."""
         limit = time.time() - self.config.vault.block_retention_days * 86_400
         sealed = self.vault.ids()
-        for job in self.store.jobs(states=(State.RELEASED, State.BLOCKED, State.REFUSED)):
+        for job in self.store.jobs(states=(State.RELEASED, State.BLOCKED, State.REFUSED, State.CANCELLED)):
             if job.id in sealed and (job.state is not State.BLOCKED or job.updated <= limit):
                 self.vault.destroy(job.id)
                 self.store.note(actor=ACTOR, kind="destroyed", job=job.id, body={"state": job.state.value})
+        leaving = {job.id for job in self.store.jobs(states=(State.DECIDED, State.HELD, State.RELEASING))}
+        for own in sealed:
+            if own != vault.owner(own) and vault.owner(own) not in leaving:
+                self.vault.destroy(own)
 
     def _found(self, item: Item) -> Found:
         return msgspec.json.decode(self.vault.unlock_text(item.receipt), type=Found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlp.config import Site
-from dlp.model import Action, Document, Inspection, Reason, Regime, Say, State
+from dlp.model import Action, Document, Inspection, Outcome, Reason, Regime, Say, State
 
 TITLES: dict[Action, Say] = {
     Action.ALLOW: Say("未能放行", "Not released"),
@@ -62,6 +62,7 @@ STATES: dict[State, Say] = {
     State.REFUSED: Say("未取件", "not taken"),
     State.REJECTED: Say("已驳回", "rejected"),
     State.FAILED: Say("处理失败（已密封）", "failed (sealed)"),
+    State.CANCELLED: Say("已取消", "cancelled"),
 }
 
 
@@ -91,6 +92,51 @@ def write(seen: Inspection, action: Action, note: Say | None, site: Site) -> str
         rows.append(f"  {UNQUALIFIED.to(lang)}")
     rows += ["", _row("规则包" if zh else "Packs", seen.verdict.packs[:19], zh=zh)]
     return "\n".join(rows) + "\n"
+
+
+def brief(seen: Inspection | Outcome, action: Action, note: Say | None, site: Site) -> str:
+    """Return the receipt in one line of at most 900 bytes, as a print queue shows it."""
+    lang = site.language
+    zh = lang != "en"
+    title = _BRIEF[action].to(lang)
+    whys = []
+    for reason in seen.verdict.reasons:
+        pages = sorted({page for i in reason.findings if (page := seen.findings[i].page)})
+        where = _on_pages(pages, zh=zh) if pages else ""
+        basis = (f"；依据：{reason.article}" if zh else f"; basis: {reason.article}") if reason.article else ""
+        whys.append(f"{reason.say.to(lang)}{where}{basis}")
+    if note is not None:
+        whys.append(note.to(lang))
+    end = f"编号 {seen.item.id}；请联系保密员" if zh else f"job {seen.item.id}; ask the security officer"
+    said = ""
+    for why in whys:
+        longer = f"{said}{'；' if zh else '; '}{why}" if said else why
+        if len(longer.encode()) > _BRIEF_BYTES:
+            break
+        said = longer
+    said = said or _cut((whys or [""])[0], _BRIEF_BYTES)
+    return f"{title}：{said}；{end}" if zh else f"{title}: {said}; {end}"
+
+
+_BRIEF: dict[Action, Say] = {
+    Action.ALLOW: Say("未打印", "Not printed"),
+    Action.ALERT: Say("未打印", "Not printed"),
+    Action.REDACT: Say("已脱敏打印", "Printed after redaction"),
+    Action.QUARANTINE: Say(
+        "隔离待审，放行后自动打印，请勿重复提交", "Held for review; it prints by itself once released"
+    ),
+    Action.BLOCK: Say("拦截", "Blocked"),
+}
+_BRIEF_BYTES = 760
+
+
+def _on_pages(pages: list[int], *, zh: bool) -> str:
+    few, more = ("、" if zh else ", ").join(map(str, pages[:3])), len(pages) > 3
+    return f"（第{few}页{'等' if more else ''}）" if zh else f" (p. {few}{' ...' if more else ''})"
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode("utf-8", "ignore")
 
 
 def coverage(document: Document) -> Say | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dlp.errors import DlpError
 from dlp.model import Frozen, Say
@@ -18,11 +19,23 @@ class Found(Frozen, frozen=True, kw_only=True):
     """Raw name below the root of the source; opaque to all but the source."""
     shown: str
     """The name as it may be shown to people: escaped, one line, no direction tricks."""
-    dev: int
-    ino: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
+    dev: int = 0
+    ino: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+
+
+class Arrival(NamedTuple):
+    """A job that somebody sends, piece by piece."""
+
+    found: Found
+    pieces: Callable[[int], bytes]
+    """Gives at most so many next bytes, nothing at the end; OSError when the sender broke off."""
+    owner: str
+    copies: int = 1
+    origin: str = ""
+    """As `Item.origin`."""
 
 
 class TakeRefused(DlpError):  # noqa: N818  the word of the audit trail
@@ -35,16 +48,68 @@ class ReleaseError(DlpError):
     exit = 5
 
 
+class Void(ReleaseError):  # noqa: N818  what the place is
+    """The place where a job was announced is gone, and not one byte was sent there: it must be announced anew."""
+
+
+class Doubt(DlpError):  # noqa: N818  what is left is a question
+    """Nobody can tell whether a job left: it is held for a person, and never sent a second time by itself."""
+
+
 Offer = Callable[[Found], None]
 Refuse = Callable[[Found, Say], None]
 
 
 class Source(Protocol):
-    """Both edges of one channel."""
+    """One channel: what every one of them can do."""
 
     name: str
     owner: str
     target: str
+
+    def remove(self, found: Found) -> bool:
+        """Remove what was found if it is still exactly this one; tell whether it is gone."""
+
+    def tell(self, key: bytes, name: str, text: str, job: str, brief: str) -> str | None:
+        """Leave a receipt where the operator looks; None when this job's receipt is there already.
+
+        `brief` says the same in one line, for places that have no room for more.
+        """
+
+
+class Onward(abc.ABC):
+    """A channel whose cleared jobs are handed to somebody else's queue, such as a printer's, one after another.
+
+    It is a source too. Sending has two steps, so that a crash between them neither loses a job nor sends it twice.
+    """
+
+    name: str
+    owner: str
+    target: str
+
+    @abc.abstractmethod
+    def begin(self, key: bytes, job: str, media: str, copies: int) -> str:
+        """Announce a job and return its place there; nothing leaves yet. ReleaseError when that is not possible."""
+
+    @abc.abstractmethod
+    def send(self, place: str, body: int, *, fresh: bool) -> str:
+        """Send the bytes of fd `body` to a place and return its name, once, however often it is called.
+
+        ReleaseError when that is not possible now; Doubt when nobody can tell whether it was done. `fresh`: nothing
+        was sent there yet.
+        """
+
+    @abc.abstractmethod
+    def remove(self, found: Found) -> bool:
+        """Remove what was found; see `Source`."""
+
+    @abc.abstractmethod
+    def tell(self, key: bytes, name: str, text: str, job: str, brief: str) -> str | None:
+        """Leave a receipt; see `Source`."""
+
+
+class Files(Source, Protocol):
+    """A channel of files that lie in a folder: both edges of it."""
 
     def watch(self, offer: Offer, refuse: Refuse, stop: threading.Event) -> None:
         """Offer each complete file once, until `stop`; blocks, so it runs in a thread of its own."""
@@ -57,9 +122,6 @@ class Source(Protocol):
 
     def open(self, found: Found) -> int:
         """Return an fd of exactly this file; TakeRefused for what is no plain file, FileNotFoundError if it changed."""
-
-    def remove(self, found: Found) -> bool:
-        """Remove the file if it is still exactly this one; tell whether it is gone."""
 
     def stage(self, key: bytes, job: str, body: int, sha256: str) -> str:
         """Put a complete copy of fd `body` beside its final name; return what tells this place from another.
@@ -76,6 +138,3 @@ class Source(Protocol):
 
     def discard(self, key: bytes, job: str) -> None:
         """Remove a staged copy, if there is one."""
-
-    def tell(self, key: bytes, name: str, text: str, job: str) -> str | None:
-        """Leave a receipt where the file was; None when this job's receipt is there already."""

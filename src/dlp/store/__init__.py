@@ -35,15 +35,19 @@ class Job(Frozen, frozen=True, kw_only=True):
     certificate: bytes = b""
     """Of a redacted copy: its signed certificate as written, committed with the word that lets the copy leave."""
     note: Say | None = None
+    cancelled: str = ""
+    """Who took it back before it left; empty: nobody. It is still inspected, and what it holds is still told."""
     created: float = 0.0
     updated: float = 0.0
 
 
 NEXT: dict[State, frozenset[State]] = {
     State.TAKING: frozenset({State.STORED, State.REFUSED}),
-    State.STORED: frozenset({State.DECIDED, State.FAILED}),
-    State.DECIDED: frozenset({State.DECIDED, State.RELEASING, State.HELD, State.BLOCKED, State.FAILED}),
-    State.RELEASING: frozenset({State.RELEASED, State.REDACTED}),
+    State.STORED: frozenset({State.STORED, State.DECIDED, State.FAILED, State.REFUSED}),
+    State.DECIDED: frozenset(
+        {State.DECIDED, State.RELEASING, State.HELD, State.BLOCKED, State.FAILED, State.CANCELLED}
+    ),
+    State.RELEASING: frozenset({State.RELEASING, State.RELEASED, State.REDACTED, State.HELD, State.CANCELLED}),
     State.HELD: frozenset({State.RELEASING, State.REJECTED}),
     State.RELEASED: frozenset(),
     State.REDACTED: frozenset(),
@@ -51,5 +55,6 @@ NEXT: dict[State, frozenset[State]] = {
     State.REFUSED: frozenset(),
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
 }
 """Which state may follow which; everything else is refused."""
