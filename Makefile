@@ -1,5 +1,6 @@
 # 文印闸 wenyin-gate. `make run` and `make test` do their own set-up on a bare Debian or Ubuntu machine.
 SHELL := /bin/bash
+export PATH := $(PATH):/usr/sbin:/sbin
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
@@ -9,7 +10,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 # What the tests use beyond Python, as program:package+package. strace shows the order of system calls and kills at a chosen
 # one; LibreOffice writes the old formats, Ghostscript draws PostScript, 7z locks archives; Poppler and MuPDF read redacted files with other eyes.
+# cupsd and ippeveprinter are a print shop in a temporary folder: the tests start their own, never the one of the machine.
 TEST_TOOLS := strace:strace gs:ghostscript 7z:p7zip-full pdftotext:poppler-utils mutool:mupdf-tools \
+  cupsd:cups+cups-client+cups-filters ippeveprinter:cups-ipp-utils dbus-daemon:dbus-daemon \
   soffice:libreoffice-writer-nogui+libreoffice-calc-nogui+libreoffice-impress-nogui
 TEST_FONTS := /usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc:fonts-noto-cjk \
   /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
@@ -28,13 +31,17 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Installs a Debian package when this user may; says which one is missing when not.
+# Installs a Debian package when this user may; says which one is missing when not. What comes with a service does not
+# start it: policy-rc.d says no for so long, and what would start with the next boot is switched off.
 define install
-{ if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
-  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
-    sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
-  else false; fi || echo "装不了系统软件包 / cannot install the system package $(1); what needs it is skipped by name"; }
+{ as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; \
+  command -v apt-get >/dev/null && $$as true 2>/dev/null && $$as apt-get update -qq && \
+  $$as sh -c 'policy=/usr/sbin/policy-rc.d; [ -e $$policy ] || \
+    { trap "rm -f $$policy" EXIT; printf "#!/bin/sh\nexit 101\n" >$$policy; chmod 755 $$policy; }; \
+    had=$$(command -v cupsd); DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" >/dev/null && \
+    { [ -n "$$had" ] || [ ! -d /run/systemd/system ] || ! command -v cupsd >/dev/null || \
+      systemctl --quiet disable cups.service cups.socket cups.path; }' install $(1) || \
+  echo "装不了系统软件包 / cannot install the system package $(1); what needs it is skipped by name"; }
 endef
 
 test-tools:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from print_stack import PrintStack, missing
 from sites import Place, lay
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
@@ -23,6 +25,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def site(tmp_path: Path) -> Place:
     """Lay out a site with one watched folder in a temporary place."""
     return lay(tmp_path)
+
+
+@pytest.fixture
+def stack() -> Iterator[PrintStack]:
+    """Start a CUPS of its own for one test, and end it with everything that belongs to it."""
+    if why := missing():
+        pytest.skip(why)
+    with PrintStack() as made:
+        yield made
 
 
 @pytest.fixture

@@ -108,6 +108,12 @@ class NotFound(DlpError):  # noqa: N818  the word the desk uses
     exit = 10
 
 
+class PrintingError(DlpError):
+    """CUPS, the gateway or a printer is not as printing through the gate needs it."""
+
+    exit = 11
+
+
 class NotProven(DlpError):  # noqa: N818  names the outcome
     """A redacted copy could not be made or did not pass its second inspection; nothing was written."""
 

@@ -18,6 +18,7 @@ from dlp.ipp import Attribute, Message, Tag, codec
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 _CHUNK = 262_144
+_LARGEST_PAGE = 8_388_608
 _numbers = count(1)
 
 
@@ -117,24 +118,47 @@ def document(where: Where, *attributes: Attribute) -> Iterator[tuple[Message, Ca
         yield told(head), answer.read
 
 
+class Page(NamedTuple):
+    """What a server gave for a path: its HTTP status, the name it gives itself, and the bytes."""
+
+    status: int
+    server: str
+    raw: bytes
+
+
+def page(where: Where, path: str, *, put: bytes | None = None) -> Page:
+    """Return what lies at a path of this server, or what it says to bytes put there; Unreachable where nobody is."""
+    with _connected(where) as connection:
+        connection.request("GET" if put is None else "PUT", path, body=put, headers=_name(where))
+        answer = connection.getresponse()
+        return Page(answer.status, answer.headers.get("Server", ""), answer.read(_LARGEST_PAGE))
+
+
 @contextmanager
 def _sent(where: Where, message: Message, body: Body | None) -> Iterator[http.client.HTTPResponse]:
     head = codec.encode(message)
     size = len(head) + (body.size if body else 0)
     headers = {"Content-Type": ipp.MEDIA, "Content-Length": str(size), **_name(where)}
+    with _connected(where) as connection:
+        connection.request("POST", where.path, body=_pieces(head, body), headers=headers)
+        answer = connection.getresponse()
+        if answer.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+            raise Refused(ipp.Status.FORBIDDEN)
+        if answer.status != http.client.OK:
+            raise Unreachable(f"HTTP {answer.status}")
+        yield answer
+
+
+@contextmanager
+def _connected(where: Where) -> Iterator[_Connection]:
+    """Give a connection that is made; every way in which it fails is the same error."""
     with closing(_Connection(where)) as connection:
         try:
             connection.connect()
         except OSError as err:
             raise NotConnected(os.strerror(err.errno) if err.errno else type(err).__name__) from err
         try:
-            connection.request("POST", where.path, body=_pieces(head, body), headers=headers)
-            answer = connection.getresponse()
-            if answer.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-                raise Refused(ipp.Status.FORBIDDEN)
-            if answer.status != http.client.OK:
-                raise Unreachable(f"HTTP {answer.status}")
-            yield answer
+            yield connection
         except http.client.HTTPException as err:
             raise Unreachable(type(err).__name__) from err
         except (ConnectionError, TimeoutError, socket.gaierror) as err:
