@@ -70,6 +70,14 @@ def _greet(config: Config, names: tuple[str, ...]) -> None:
     for folder in config.folders:
         faces.say(tr(f"  放入：{folder.watch}", f"  put files into: {folder.watch}"))
         faces.say(tr(f"  放行到：{folder.release}", f"  released to:    {folder.release}"))
+    for printer in config.printers:
+        at = f"ipp://{config.printing.listen}:{config.printing.port}/ipp/print/{printer.name}"
+        faces.say(
+            tr(
+                f"  打印机 {printer.name}：{at} → {printer.onward}",
+                f"  printer {printer.name}: {at} -> {printer.onward}",
+            )
+        )
     faces.say(
         tr(
             "  隔离件：dlp quarantine list    审计：dlp audit verify",

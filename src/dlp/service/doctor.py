@@ -16,6 +16,7 @@ from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
 from dlp.service import certify, signing
 from dlp.service.gate import load_packs
+from dlp.sources.printer import PrinterSource
 
 LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
 
@@ -102,6 +103,25 @@ def _folders(config: Config) -> Iterator[Check]:
             yield Check(name=f"folder {spec.name}", ok=ok, say=Say(f"{folder}：{say.zh}", f"{folder}: {say.en}"))
 
 
+def _printers(config: Config) -> Iterator[Check]:
+    if not config.printers:
+        return
+    socket = config.printing.cups
+    say = Say(f"CUPS 在 {socket}", f"CUPS is at {socket}")
+    none = Say(
+        f"没有 CUPS（{socket}）：拦截原因不能显示在队列里",
+        f"no CUPS at {socket}: a queue cannot show why a job was blocked",
+    )
+    yield Check(name="cups", ok=socket.exists(), say=say if socket.exists() else none)
+    for spec in config.printers:
+        source = PrinterSource(spec, config.printing, state=Path(config.store.path).parent / "printers", key=b"")
+        there = source.answers()
+        word = Say("应答正常", "it answers") if there else Say("没有应答：任务会等待", "it does not answer: jobs wait")
+        yield Check(
+            name=f"printer {spec.name}", ok=there, say=Say(f"{spec.onward}：{word.zh}", f"{spec.onward}: {word.en}")
+        )
+
+
 def _vault(config: Config) -> Iterator[Check]:
     identity = Path(config.vault.identity)
     folder = Path(config.vault.folder)
@@ -147,6 +167,7 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _exemptions,
     _borders,
     _folders,
+    _printers,
     _vault,
     _certificates,
     _space,

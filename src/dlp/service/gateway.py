@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from dlp import ipp
@@ -32,6 +32,8 @@ from dlp.sources.cups import Ours
 from dlp.sources.printer import PDF, STREAM, PrinterSource, Ticket, key_of, wishes
 from dlp.store import Job
 
+K = TypeVar("K")
+V = TypeVar("V")
 LOG = logging.getLogger("dlp")
 FIRST_BYTES = 262_144
 """Of a document that are here before a thread is given to it: a slow sender of a small job holds nobody up."""
@@ -108,9 +110,9 @@ class Gateway:
         self._bodies = asyncio.Semaphore(BODIES)
         self._sheets: OrderedDict[int, _Sheet] = OrderedDict()
         self._number = int(time.time()) & 0x3FFFFFFF  # beyond every number that an earlier run gave
-        self._known: dict[tuple[str, str], Known] = {}
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
         self._unsure: dict[tuple[str, str], str] = {}
-        self._answered: set[str] = set()
+        self._answered: OrderedDict[str, None] = OrderedDict()
         self._wake = {source.name: threading.Event() for source in sources.values()}
         self._waits: dict[str, str] = {}
         self._stop = threading.Event()
@@ -184,7 +186,7 @@ class Gateway:
             return known
         settled = self._loop.run_in_executor(self._settling, self._settle, job, plain)
         if origin:
-            self._known[key] = Known(job, settled)
+            _keep(self._known, key, Known(job, settled))
         return Known(job, settled)
 
     def _owner(self, sent: Sent) -> str:
@@ -405,7 +407,7 @@ class Gateway:
         """Return the answer for one outcome. A job that is not printed makes CUPS wait, so that it can be told why."""
 
         def answered() -> None:
-            self._answered.add(sheet.job)
+            _keep(self._answered, sheet.job, None)
 
         status = Status.OK
         if outcome is not None:
@@ -458,9 +460,7 @@ class Gateway:
     def _sheet(self, message: Message, source: PrinterSource) -> _Sheet:
         self._number += 1
         sheet = _Sheet(self._number, source, message.group(Tag.OPERATION), message.group(Tag.JOB))
-        self._sheets[sheet.number] = sheet
-        while len(self._sheets) > MOST_JOBS:
-            self._sheets.popitem(last=False)
+        _keep(self._sheets, sheet.number, sheet)
         return sheet
 
     def _found(self, message: Message, source: PrinterSource) -> _Sheet | None:
@@ -494,6 +494,13 @@ _ANSWERS: dict[int, _Answering] = {
     Op.GET_PRINTER_ATTRIBUTES: Gateway._about_printer,  # noqa: SLF001
     Op.CLOSE_JOB: Gateway._close,  # noqa: SLF001
 }
+
+
+def _keep(known: OrderedDict[K, V], key: K, value: V) -> None:
+    """Note something, and forget what was noted longest ago where that is too much."""
+    known[key] = value
+    while len(known) > MOST_JOBS:
+        known.popitem(last=False)
 
 
 def _why_not(message: Message) -> int:

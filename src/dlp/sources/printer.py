@@ -92,18 +92,21 @@ class PrinterSource(Onward):
 
     # what the printer says of itself
 
+    def answers(self) -> bool:
+        """Tell whether the printer answers now."""
+        try:
+            self._describe()
+        except (Unreachable, Refused):
+            return False
+        return True
+
     def attributes(self) -> Group | None:
         """Return what the printer says of itself: now, or when it last answered; None when it never did."""
         with self._lock:
             if self._seen is not None and time.monotonic() - self._seen[0] < FRESH_SECONDS:
                 return self._seen[1]
             try:
-                answer = client.ask(
-                    self.where,
-                    Op.GET_PRINTER_ATTRIBUTES,
-                    ipp.texts("printer-uri", Tag.URI, self.where.uri),
-                    ipp.texts("requested-attributes", Tag.KEYWORD, "all", "media-col-database"),
-                )
+                answer = self._describe()
             except (Unreachable, Refused):
                 group = self._seen[1] if self._seen is not None else self._kept()
             else:
@@ -113,6 +116,14 @@ class PrinterSource(Onward):
             if group is not None:
                 self._seen = (time.monotonic(), group)
             return group
+
+    def _describe(self) -> Message:
+        return client.ask(
+            self.where,
+            Op.GET_PRINTER_ATTRIBUTES,
+            ipp.texts("printer-uri", Tag.URI, self.where.uri),
+            ipp.texts("requested-attributes", Tag.KEYWORD, "all", "media-col-database"),
+        )
 
     def takes(self, media: str) -> bool:
         """Tell whether the printer takes documents of a type. What never answered is believed to take PDF."""
