@@ -318,6 +318,45 @@ def test_an_impossible_path_is_told(text: str, told: list[tuple[int, str]]) -> N
     assert faults(text) == told
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[[printers]]\nname = "a b"\nonward = "ipp://h/p"\n', "printers[1].name"),
+        ('[[printers]]\nname = "a"\nonward = "socket://h:9100"\n', "printers[1].onward"),
+        ('[[printers]]\nname = "a"\nonward = "ipp://h/a b"\n', "printers[1].onward"),
+        ('[[printers]]\nname = "a"\nonward = "cups:a"\n', "printers[1].onward"),
+        ('[[printers]]\nname = "a"\nqueue = "q"\nonward = "cups:q"\n', "printers[1].onward"),
+        ('[[printers]]\nname = "a"\nmode = "held"\nonward = "ipp://h/p"\n', "printers[1].onward"),
+        ('[[printers]]\nname = "a"\nonward = "ipp://h/p"\nraw_port = 8631\n', "printers[1].raw_port"),
+        ('[[printers]]\nname = "a"\nonward = "ipp://h/p"\nstamp = "yes"\n', "printers[1].stamp"),
+        (
+            '[[printers]]\nname = "a"\nonward = "ipp://h/p"\n[[printers]]\nname = "a"\nqueue = "b"\nonward = "ipp://h/p"\n',
+            "printers[2].name",
+        ),
+        (
+            '[[printers]]\nname = "a"\nonward = "ipp://h/p"\n[[printers]]\nname = "b"\nqueue = "a"\nonward = "ipp://h/p"\n',
+            "printers[2].queue",
+        ),
+        ("[printing]\nport = 70000\n", "printing.port"),
+    ],
+)
+def test_an_impossible_printer_is_told(text: str, key: str) -> None:
+    """Names that are taken, addresses that are none, loops, ports that are taken: each with its key."""
+    assert key in [told for _, told in faults(text)]
+
+
+@pytest.mark.parametrize(
+    "onward", ["ipp://10.0.0.5/ipp/print", "ipp://[fe80::1]:8631/ipp/print", "ipp://h", "cups:出纸"]
+)
+def test_a_printer_is_read(onward: str) -> None:
+    """A printer needs a name and where its jobs go; its queue has its name unless another is given."""
+    if onward.startswith("cups:出"):
+        assert faults(f'[[printers]]\nname = "a"\nonward = "{onward}"\n')
+        return
+    got = read(f'[[printers]]\nname = "a"\nonward = "{onward}"\nreceipts = "r"\n').printers[0]
+    assert (got.source, got.cups_queue, got.receipts) == ("printer:a", "a", Path("/site/r"))
+
+
 def test_the_shipped_packs_are_not_fed_to_the_gate() -> None:
     """A watched folder that holds the shipped packs is told even where no pack folder is written."""
     packs = config.shipped_packs()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from pyrage import x25519
 
 from dlp.errors import VaultError
-from dlp.vault import Taken, Vault
+from dlp.vault import Pieces, Taken, Vault, outgoing, owner
 
 ID = "01J0000000000000000000000A"
 KEEP = 1 << 20
@@ -438,6 +439,54 @@ def test_a_link_in_the_place_of_the_part_is_not_followed(vault: Vault, tmp_path:
     with pytest.raises(VaultError):
         seal(vault, tmp_path, SECRET)
     assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+def sent(content: bytes, *, piece: int = 10_000, breaks: bool = False) -> Pieces:
+    """Return bytes as a sender gives them, who may break off at the end instead of ending."""
+    left = io.BytesIO(content)
+
+    def read(size: int) -> bytes:
+        taken = left.read(min(size, piece))
+        if not taken and breaks:
+            raise ConnectionResetError("the sender is gone")
+        return taken
+
+    return read
+
+
+@pytest.mark.parametrize("size", [0, 1, 9_999, 10_000, 65_536, 300_001])
+def test_what_somebody_sends_is_sealed_piece_by_piece(vault: Vault, size: int) -> None:
+    """Bytes that come in pieces open as they were sent, with their hash and size."""
+    content = os.urandom(size)
+    taken = vault.take(sent(content), ID, keep=KEEP)
+    assert (taken.sealed.sha256, taken.sealed.size) == (hashlib.sha256(content).hexdigest(), size)
+    fd = vault.open(ID, taken.sealed.sha256)
+    assert os.pread(fd, size + 1, 0) == content
+    os.close(fd)
+    assert taken.body is not None
+    os.close(taken.body)
+
+
+def test_a_sender_who_breaks_off_leaves_nothing(vault: Vault, tmp_path: Path) -> None:
+    """Half a document is no document: nothing is kept, and it is told."""
+    with pytest.raises(VaultError):
+        vault.take(sent(SECRET * 500, breaks=True), ID, keep=KEEP)
+    assert list((tmp_path / "vault" / "q").iterdir()) == []
+
+
+def test_what_is_to_leave_has_an_object_of_its_own(vault: Vault, tmp_path: Path) -> None:
+    """The copy that leaves is sealed beside its original, belongs to the same job, and opens by its own hash."""
+    seal(vault, tmp_path, SECRET)
+    copy = b"a copy without the secret"
+    with source(tmp_path, copy) as fd:
+        vault.keep_outgoing(ID, fd)
+    assert vault.ids() == {ID, outgoing(ID)}
+    assert {owner(one) for one in vault.ids()} == {ID}
+    fd = vault.open(outgoing(ID), hashlib.sha256(copy).hexdigest())
+    assert os.pread(fd, 100, 0) == copy
+    os.close(fd)
+    with pytest.raises(VaultError):
+        vault.open(outgoing(ID), hashlib.sha256(SECRET).hexdigest())
 
 
 def test_no_descriptor_is_left_open(vault: Vault, tmp_path: Path) -> None:

@@ -331,7 +331,9 @@ def _python_type(shape: inspect.Type) -> Any:
     if isinstance(shape, inspect.BoolType):
         return bool
     if isinstance(shape, inspect.StrType):
-        return str
+        limits = {name: getattr(shape, name) for name in ("min_length", "max_length", "pattern")}
+        limits = {name: value for name, value in limits.items() if value is not None}
+        return Annotated[str, msgspec.Meta(**limits)] if limits else str
     if isinstance(shape, inspect.EnumType | inspect.StructType | inspect.CustomType):
         return shape.cls
     if isinstance(shape, inspect.IntType | inspect.FloatType):
@@ -363,6 +365,14 @@ def _wanted(shape: inspect.Type) -> Say | None:
         tail = "".join(f" {signs[name]} {bound:g}" for name, bound in _bounds(shape).items())
         whole = isinstance(shape, inspect.IntType)
         return Say(("整数" if whole else "数字") + tail, ("a whole number" if whole else "a number") + tail)
+    if isinstance(shape, inspect.StrType) and (shape.pattern or shape.max_length or shape.min_length):
+        size = f"{shape.min_length or 0}–{shape.max_length or '∞'}"
+        form = (
+            Say(f"，符合 {shape.pattern}", f" that fits {shape.pattern}")
+            if shape.pattern
+            else Say(f"，{size} 个字符", f" of {size} characters")
+        )
+        return Say(f"文本{form.zh}", f"text{form.en}")
     if isinstance(shape, inspect.EnumType | inspect.LiteralType):
         values = [str(m.value) for m in _members(shape)] if isinstance(shape, inspect.EnumType) else shape.values
         names = [str(v) for v in values]

@@ -70,7 +70,7 @@ class Source(Protocol):
     def remove(self, found: Found) -> bool:
         """Remove what was found if it is still exactly this one; tell whether it is gone."""
 
-    def tell(self, key: bytes, name: str, text: str, job: str, brief: str) -> str | None:
+    def tell(self, key: bytes, name: str, text: str, job: str, brief: str = "") -> str | None:
         """Leave a receipt where the operator looks; None when this job's receipt is there already.
 
         `brief` says the same in one line, for places that have no room for more.
@@ -104,7 +104,7 @@ class Onward(abc.ABC):
         """Remove what was found; see `Source`."""
 
     @abc.abstractmethod
-    def tell(self, key: bytes, name: str, text: str, job: str, brief: str) -> str | None:
+    def tell(self, key: bytes, name: str, text: str, job: str, brief: str = "") -> str | None:
         """Leave a receipt; see `Source`."""
 
 

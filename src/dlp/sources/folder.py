@@ -245,7 +245,7 @@ class FolderSource:
             finally:
                 os.close(folder)
 
-    def tell(self, key: bytes, name: str, text: str, job: str, brief: str) -> str | None:  # noqa: ARG002  the same for all
+    def tell(self, key: bytes, name: str, text: str, job: str, brief: str = "") -> str | None:  # noqa: ARG002  the same for all
         """Leave a receipt beside the place where the file was; the folder is made again if it is gone."""
         folders, _ = names.parts(key)
         folder = durable.open_folder(self._spec.watch, folders, make=True)

@@ -251,7 +251,7 @@ class PrinterSource(Onward):
         """Return True: a print job lies nowhere but here once it was taken."""
         return True
 
-    def tell(self, key: bytes, name: str, text: str, job: str, brief: str) -> str | None:
+    def tell(self, key: bytes, name: str, text: str, job: str, brief: str = "") -> str | None:
         """Leave the receipt in the folder for it, and have CUPS say at the job why it was not printed."""
         number = ticket_of(key).cups
         if number:
