@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docx
+import printing
 import readers
 import redaction
 import scanner
@@ -201,6 +202,7 @@ def main() -> None:
     rows += readers.files(text_pdf)
     rows += readers.scanned()
     rows += redaction.pages()
+    rows += printing.rows()
     rows += scanner.texts()
     width = max(len(r[0]) for r in rows)
     for name, value, target in rows:

@@ -187,6 +187,9 @@ def _released(raw: bytes, kit: pipeline.Kit) -> list[str]:
         made = pipeline.redact(seen, body, kit, everything=True)
         if not isinstance(made, pipeline.Redaction):
             return []
+        if not made.certificate.removed:  # broken so that the number is none any more: nobody asked to remove it
+            os.close(made.body)
+            return []
         try:
             size = os.fstat(made.body).st_size
             return [one.text for one in kit.sandbox.extract(made.body, name="a.pdf", size=size).segments]
