@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import socket
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dlp import ipp
-from dlp.ipp import Op, Tag
+from dlp.ipp import JobState, Op, Status, Tag, client, codec
+from dlp.ipp.client import Refused, Where
 from dlp.model import State
 from pdf_makers import drawn, written
-from print_stack import PrintStack, until
+from print_stack import RASTER, PrintStack, until
 from shop import QUEUE, Shop
 
 NUMBER = "110101199003077758"
@@ -165,3 +169,136 @@ def test_a_job_that_its_owner_takes_back_is_not_printed(shop: Shop) -> None:
     assert len(shop.printer.jobs()) == 1
     assert {one.id: one.state for one in shop.jobs()}[job.id] is State.CANCELLED
     assert not list((shop.site.vault / "q").iterdir())
+
+
+def test_what_is_asked_wrongly_is_refused(shop: Shop) -> None:
+    """Unknown operations, versions, printers, jobs, formats, counts, a second document: each with its own answer."""
+    where = Where.of(f"ipp://127.0.0.1:{shop.port}/ipp/print/office")
+    who = ipp.texts("requesting-user-name", Tag.NAME, "root")
+
+    def status(op: int, *more: ipp.Attribute, job: tuple[ipp.Attribute, ...] = (), path: str = "office") -> int:
+        groups = [ipp.operation(who, *more), *((ipp.Group(Tag.JOB, job),) if job else ())]
+        place = where._replace(path=f"/ipp/print/{path}")
+        return client.call(place, ipp.Message(op, 7, tuple(groups))).code
+
+    assert status(0x4FFF) == Status.OPERATION_NOT_SUPPORTED
+    assert status(Op.GET_PRINTER_ATTRIBUTES, path="other") == Status.NOT_FOUND
+    assert status(Op.GET_JOB_ATTRIBUTES, ipp.integers("job-id", 5)) == Status.NOT_FOUND
+    assert status(Op.SEND_DOCUMENT, ipp.integers("job-id", 5)) == Status.NOT_FOUND
+    assert status(Op.CANCEL_JOB, ipp.integers("job-id", -1)) == Status.NOT_FOUND
+    picture = ipp.texts("document-format", Tag.MEDIA_TYPE, "image/urf")
+    assert status(Op.VALIDATE_JOB, picture) == Status.FORMAT_NOT_SUPPORTED
+    packed = ipp.texts("compression", Tag.KEYWORD, "gzip")
+    assert status(Op.CREATE_JOB, packed) == Status.COMPRESSION_NOT_SUPPORTED
+    assert status(Op.CREATE_JOB, job=(ipp.integers("copies", 0),)) == Status.ATTRIBUTES_NOT_SUPPORTED
+    assert status(Op.CREATE_JOB, job=(ipp.integers("copies", 10_000),)) == Status.ATTRIBUTES_NOT_SUPPORTED
+    bare = client.call(where, ipp.Message(Op.GET_JOBS, 9, ()))
+    assert (bare.code, bare.id) == (Status.BAD_REQUEST, 9)
+    old = client.call(where, ipp.Message(Op.GET_JOBS, 9, (ipp.operation(who),), version=(9, 0)))
+    assert old.code == Status.VERSION_NOT_SUPPORTED
+    made = shop.ask(Op.CREATE_JOB).group(Tag.JOB).number("job-id")
+    sent = (ipp.integers("job-id", made), ipp.flag("last-document", value=True))
+    shop.ask(Op.SEND_DOCUMENT, *sent, body=CLEAN)
+    with pytest.raises(Refused) as again:
+        shop.ask(Op.SEND_DOCUMENT, *sent, body=SECRET)
+    assert again.value.status == Status.MULTIPLE_DOCUMENTS_NOT_SUPPORTED
+    with pytest.raises(Refused) as stranger:
+        shop.ask(Op.CANCEL_JOB, ipp.integers("job-id", made), user="mallory")
+    assert stranger.value.status == Status.NOT_AUTHORIZED
+    assert len(shop.printer.wait(1)) == 1
+    assert len(shop.jobs()) == 1
+
+
+def test_who_comes_past_cups_is_screened_too(shop: Shop) -> None:
+    """A program that speaks to the gate itself: held and blocked as any other, its name shown as not verified."""
+    with pytest.raises(Refused) as refused:
+        shop.ask(Op.PRINT_JOB, ipp.texts("job-name", Tag.NAME, "x"), body=SECRET, user="局长")
+    assert refused.value.status == Status.FORBIDDEN
+    held = shop.ask(Op.PRINT_JOB, body=HELD).group(Tag.JOB)
+    assert held.number("job-state") == JobState.HELD
+    assert "隔离" in held.text("job-state-message")
+    blocked, waiting = shop.jobs()
+    assert (blocked.state, waiting.state) == (State.BLOCKED, State.HELD)
+    assert blocked.item.owner == "局长（未核实）"
+    assert shop.printer.jobs() == []
+
+
+def test_half_a_document_is_nothing(shop: Shop) -> None:
+    """A sender who breaks off has sent nothing: the job is not taken, and the next one is."""
+    head = codec.encode(ipp.Message(Op.PRINT_JOB, 1, (ipp.operation(),)))
+    said = f"POST /ipp/print/office HTTP/1.1\r\nHost: x\r\nContent-Type: {ipp.MEDIA}\r\nContent-Length: 90000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", shop.port)) as plug:
+        plug.sendall(said.encode() + head + CLEAN)
+    shop.lp(CLEAN)
+    assert len(shop.printer.wait(1)) == 1
+    assert [job.state for job in shop.jobs() if job.state is not State.REFUSED] == [State.RELEASED]
+
+
+def test_two_documents_in_one_stream_are_held(shop: Shop) -> None:
+    """One PDF behind another: a reader sees one, a printer may print both."""
+    shop.ask(Op.PRINT_JOB, body=CLEAN + drawn(written("the other one")))
+    (job,) = shop.jobs()
+    assert job.state is State.HELD
+    assert shop.printer.jobs() == []
+
+
+def test_a_queue_of_cups_can_be_the_printer(tmp_path: Path, stack: PrintStack) -> None:
+    """What is cleared goes on to a second queue, which converts for a printer that takes only raster."""
+    drum = stack.printer("drum", formats=(RASTER,))
+    stack.queue("out", drum)
+    with Shop(tmp_path, stack, printer='onward = "cups:out"') as shop:
+        number = shop.lp(CLEAN, "-n", "1")
+        (printed,) = drum.wait(1, seconds=60)
+        assert printed.body.startswith(b"RaS2")
+        shop.wait(1, State.RELEASED)
+        stack.wait_for(number, "completed")
+        blocked = shop.lp(SECRET)
+        assert shop.message(blocked).startswith("拦截")
+        assert len(drum.jobs()) == 1
+
+
+def test_plain_text_is_read_or_held(shop: Shop) -> None:
+    """CUPS makes pages of it in fonts that tell no characters: what is in it is seen by eye, or it waits."""
+    number = shop.stack.lp(QUEUE, shop.stack.file("a.txt", b"SECRET ID 110101199003077758\n" * 20))
+    (job,) = shop.wait(1, State.HELD, State.BLOCKED, State.REDACTED)
+    assert job.findings or job.gaps
+    for one in shop.printer.jobs():
+        assert hashlib.sha256(one.body).hexdigest() == job.outgoing != job.item.sha256
+    assert shop.stack.job(number)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_two_hundred_jobs_of_eight_people_end_as_decided(shop: Shop) -> None:
+    """Mixed verdicts at once: each is printed, held or blocked exactly as decided, and none twice."""
+    kinds = ("clean", "secret", "held")
+    texts = {"clean": "letter {}", "secret": "机密★10年\n第{}号方案", "held": "工作秘密\n第{}号安排"}
+
+    def person(who: int) -> list[tuple[str, bytes]]:
+        sent = []
+        for number in range(25):
+            kind = kinds[(who + number) % 3]
+            content = drawn(written(texts[kind].format(f"{who}-{number}")))
+            if kind == "secret":
+                with pytest.raises(Refused):
+                    shop.ask(Op.PRINT_JOB, body=content)
+            else:
+                shop.ask(Op.PRINT_JOB, body=content)
+            sent.append((kind, content))
+        return sent
+
+    with ThreadPoolExecutor(8) as pool:
+        sent = [one for each in pool.map(person, range(8)) for one in each]
+    wanted = Counter(kind for kind, _ in sent)
+    printed = shop.printer.wait(wanted["clean"], seconds=300)
+    shop.wait(wanted["clean"], State.RELEASED)
+    states = Counter(job.state for job in shop.jobs())
+    assert states == {
+        State.RELEASED: wanted["clean"],
+        State.BLOCKED: wanted["secret"],
+        State.HELD: wanted["held"],
+    }
+    clean = Counter(hashlib.sha256(content).hexdigest() for kind, content in sent if kind == "clean")
+    assert Counter(hashlib.sha256(one.body).hexdigest() for one in printed) == clean
+    assert len(shop.printer.jobs()) == wanted["clean"]
+    shop.site.run("audit", "verify")
