@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dlp import audit
 from dlp.errors import NotFound, StoreError
-from dlp.model import Action, Finding, Gap, GapKind, Item, Say, Slice, State, Verdict
-from dlp.store import NEXT, Job, Sealed
+from dlp.model import Action, Finding, Gap, GapKind, Item, Level, Say, Slice, State, Verdict, evolve
+from dlp.store import NEXT, AuditEvent, EventFilter, Job, JobFilter, Sealed, schema
 from dlp.store.sqlite import SqliteStore
 
 ROAD: dict[State, tuple[State, ...]] = {
@@ -68,6 +72,35 @@ os.kill(os.getpid(), 9)
 """
 
 
+BRING_UP = """
+import sys
+from pathlib import Path
+from dlp.store.sqlite import SqliteStore
+
+SqliteStore.open(Path(sys.argv[1]), create=True).close()
+"""
+OLD_BOOKS = Path(__file__).with_name("books_v1.db")
+"""Books that version 0.1 wrote: four files through the whole gate, and one job in each state."""
+
+
+def old_books(root: Path) -> Path:
+    """Lay out a copy of the old books."""
+    path = root / "books.db"
+    shutil.copy(OLD_BOOKS, path)
+    path.chmod(0o600)
+    return path
+
+
+def old_rows(path: Path) -> tuple[dict[str, Job], list[tuple[Any, ...]]]:
+    """Read old books with SQLite and msgpack alone."""
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    jobs = {id_: msgspec.msgpack.decode(value, type=Job) for id_, value in db.execute("SELECT id, value FROM job")}
+    events = db.execute("SELECT seq, at, actor, kind, job, prev, hash FROM event ORDER BY seq").fetchall()
+    db.close()
+    return jobs, events
+
+
 def name(number: int) -> str:
     """Give the id of job `number`; they sort as they are numbered."""
     return f"01J{number:023d}"
@@ -92,9 +125,42 @@ def bring(store: SqliteStore, number: int, to: State) -> Job:
     return job
 
 
+def bring_with(store: SqliteStore, number: int, to: State) -> Job:
+    """Bring a job that differs from others in all that a list can be asked for."""
+    names = ("工资表.xlsx", "Report７.docx", "report7 工资.pdf", "a.txt")
+    item = Item(
+        id=name(number),
+        source=f"folder:{'一二三'[number % 3]}",
+        path=f"甲/{names[number % 4]}",
+        name=names[number % 4],
+        owner=f"{number % 5} 号窗口",
+    )
+    job = Job(id=item.id, item=item, state=State.TAKING, created=float(number), updated=float(number))
+    store.add(job, actor="gate", kind="job.taken", body={})
+    verdict = Verdict(action=Action.QUARANTINE, level=list(Level)[number % 6] if number % 7 else None)
+    for state in ROAD[to]:
+        more = {"verdict": verdict} if state is State.DECIDED else {}
+        job = store.move(job.id, expect=job.state, to=state, actor="gate", kind="job.moved", body={}, **more)
+    return job
+
+
+def level_of(job: Job) -> Level | None:
+    """Give the level of a job's verdict."""
+    return job.verdict.level if job.verdict else None
+
+
+def pairs(asked: list[tuple[Any, Callable[[Any], bool]]]) -> Iterator[tuple[Any, Callable[[Any], bool]]]:
+    """Give a filter for every two that ask for different things, with what fits both."""
+    for (one, fits), (other, also) in permutations(asked, 2):
+        plain = msgspec.structs.asdict(type(one)())
+        first, second = ({k: v for k, v in msgspec.structs.asdict(f).items() if v != plain[k]} for f in (one, other))
+        if not first.keys() & second.keys():
+            yield type(one)(**first, **second), lambda value, f=fits, g=also: f(value) and g(value)  # type: ignore[misc]
+
+
 def whole(store: SqliteStore) -> tuple[object, ...]:
     """Give all that a store knows, to compare before and after."""
-    return store.jobs(), tuple(store.events()), store.head(), store.ids()
+    return store.jobs(), tuple(store.events()), store.head(), frozenset(store.ids())
 
 
 class StoreContract(ABC):
@@ -122,7 +188,7 @@ class StoreContract(ABC):
         assert job == new()
         assert store.get(job.id) == job
         assert store.jobs() == (job,)
-        assert store.ids() == {job.id}
+        assert list(store.ids()) == [job.id]
         (event,) = store.events()
         assert (event.seq, event.actor, event.kind, event.job) == (1, "gate", "job.taken", job.id)
         assert event.body == {"number": 1}
@@ -234,7 +300,7 @@ class StoreContract(ABC):
                 change()
             assert whole(store) == before
         store.move(job.id, expect=State.TAKING, to=State.STORED, actor="a", kind="k", body={})
-        assert audit.verify(store.events(), before[2]).broken_at is None  # type: ignore[arg-type]
+        assert audit.verify(store.events(), heads=dict([before[2]])).broken_at is None  # type: ignore[arg-type]
 
     def test_an_unknown_field_changes_nothing(self, store: SqliteStore) -> None:
         """A move with a field that a job does not have is a bug and leaves no trace."""
@@ -273,12 +339,102 @@ class StoreContract(ABC):
         assert [j.id for j in store.jobs([State.HELD])] == [name(4), name(2)]
         assert [j.id for j in store.jobs([State.HELD, State.TAKING], limit=2)] == [name(5), name(4)]
         assert store.jobs([State.RELEASED]) == ()
-        assert store.ids() == {name(n) for n in range(1, 6)}
+        assert list(store.ids()) == [name(n) for n in (5, 4, 3, 2, 1)]
         walked: list[str] = []
         while page := store.jobs(limit=2, before=walked[-1] if walked else ""):
             assert len(page) <= 2
             walked += [j.id for j in page]
         assert walked == [name(n) for n in (5, 4, 3, 2, 1)]
+
+    def test_a_list_holds_exactly_what_is_asked_for(self, store: SqliteStore) -> None:
+        """Each filter and each pair of them gives what a look at every job gives; pages and counts do too."""
+        every = [
+            job
+            for number in range(48)
+            for job in [bring_with(store, number, (State.HELD, State.BLOCKED, State.DECIDED, State.TAKING)[number % 4])]
+        ][::-1]
+        asked: list[tuple[JobFilter, Callable[[Job], bool]]] = [
+            (JobFilter(), lambda _: True),
+            (JobFilter(level=Level.CONFIDENTIAL), lambda j: level_of(j) is Level.CONFIDENTIAL),
+            (JobFilter(source="folder:二"), lambda j: j.item.source == "folder:二"),
+            (JobFilter(owner="3 号窗口"), lambda j: j.item.owner == "3 号窗口"),
+            (JobFilter(since=20.0), lambda j: j.created >= 20),
+            (JobFilter(until=20.0), lambda j: j.created < 20),
+            (JobFilter(since=10.0, until=30.0), lambda j: 10 <= j.created < 30),
+            (JobFilter(name="工资"), lambda j: "工资" in j.item.name),
+            (JobFilter(name="REPORT７"), lambda j: j.item.name.lower().startswith("report")),
+            (JobFilter(name="%_"), lambda _: False),
+        ]
+        for only, fits in (*asked, *pairs(asked)):
+            for states in ((), (State.HELD,), (State.HELD, State.BLOCKED), (State.BLOCKED, State.HELD, State.HELD)):
+                due = [j for j in every if fits(j) and (not states or j.state in states)]
+                assert list(store.jobs(states, only=only)) == due, (only, states)
+                assert list(store.each(states, only=only)) == due
+                assert store.count(states, only=only) == len(due)
+                walked: list[Job] = []
+                while page := store.jobs(states, only=only, limit=5, before=walked[-1].id if walked else ""):
+                    walked += page
+                assert walked == due
+
+    def test_a_move_moves_what_is_listed(self, store: SqliteStore) -> None:
+        """A job is found by the level of its latest verdict, and by its latest name."""
+        job = bring(store, 1, State.STORED)
+        assert store.jobs(only=JobFilter(level=Level.SECRET)) == ()
+        item = evolve(job.item, name="改名.docx")
+        store.move(
+            job.id,
+            expect=State.STORED,
+            to=State.DECIDED,
+            actor="a",
+            kind="k",
+            body={},
+            item=item,
+            verdict=Verdict(action=Action.QUARANTINE, level=Level.SECRET),
+        )
+        assert [j.id for j in store.jobs(only=JobFilter(level=Level.SECRET, name="改名"))] == [job.id]
+        assert store.jobs(only=JobFilter(name="乙")) == ()
+
+    def test_it_is_told_how_jobs_stand(self, store: SqliteStore) -> None:
+        """Each asked id comes back in its place, with its state, or as unknown; more than one page of them too."""
+        job = bring(store, 1, State.HELD)
+        asked = [f"no such job {n}" for n in range(1_200)]
+        asked.insert(700, job.id)
+        told = list(store.standing(iter(asked)))
+        assert [row[0] for row in told] == asked
+        assert told[700] == (job.id, State.HELD, job.updated)
+        assert {row[1:] for row in told if row[0] != job.id} == {(None, 0.0)}
+
+    def test_ids_come_newest_first_by_state(self, store: SqliteStore) -> None:
+        """More than one page comes without a gap or a double."""
+        for number in range(1_203):
+            add(store, number)
+        bring(store, 5_000, State.HELD)
+        assert list(store.ids((State.TAKING,))) == [name(n) for n in reversed(range(1_203))]
+        assert list(store.ids((State.HELD,))) == [name(5_000)]
+        assert list(store.ids()) == [name(5_000), *(name(n) for n in reversed(range(1_203)))]
+
+    def test_events_are_found_by_person_kind_job_and_time(self, store: SqliteStore) -> None:
+        """Each question, and each pair of them, gives what a look at every event gives, newest first, in pages too."""
+        for n in range(60):
+            store.note(actor=f"甲{n % 3}", kind=f"kind{n % 4}", job=name(n % 5), body={"n": n})
+        every = list(store.events())[::-1]
+        middle = every[30].at
+        asked: list[tuple[EventFilter, Callable[[AuditEvent], bool]]] = [
+            (EventFilter(), lambda _: True),
+            (EventFilter(actor="甲1"), lambda e: e.actor == "甲1"),
+            (EventFilter(kind="kind2"), lambda e: e.kind == "kind2"),
+            (EventFilter(job=name(3)), lambda e: e.job == name(3)),
+            (EventFilter(since=middle), lambda e: e.at >= middle),
+            (EventFilter(until=middle), lambda e: e.at < middle),
+            (EventFilter(actor="' OR 1=1 --"), lambda _: False),
+        ]
+        for only, fits in (*asked, *pairs(asked)):
+            due = [e for e in every if fits(e)]
+            assert list(store.find_events(only)) == due
+            walked: list[AuditEvent] = []
+            while page := store.find_events(only, limit=7, before=walked[-1].seq if walked else 0):
+                walked += page
+            assert walked == due
 
     def test_unfinished_jobs_come_oldest_first(self, store: SqliteStore) -> None:
         """Exactly the jobs that a restart has to carry on: those on their way, not those that wait or ended."""
@@ -334,7 +490,7 @@ class StoreContract(ABC):
         try:
             assert whole(again) == before
             again.note(actor="a", kind="k", job="", body={})
-            report = audit.verify(again.events(), before[2])  # type: ignore[arg-type]
+            report = audit.verify(again.events(), heads=dict([before[2]]))  # type: ignore[arg-type]
             assert (report.broken_at, report.count) == (None, again.head()[0])
         finally:
             again.close()
@@ -394,6 +550,83 @@ class TestSqlite(StoreContract):
         assert store.get(job.id).state is State.STORED
         assert audit.verify(store.events()).count == 2
 
+    @pytest.mark.parametrize("create", [True, False], ids=["gate", "desk"])
+    def test_books_of_the_first_form_are_brought_up(self, tmp_path: Path, create: bool) -> None:
+        """Books that version 0.1 wrote keep every job, event and hash, and have what a new list asks for."""
+        path = old_books(tmp_path)
+        jobs, events = old_rows(path)
+        store = SqliteStore.open(path, create=create)
+        assert {job.id: job for job in store.jobs()} == jobs
+        assert [(e.seq, e.at, e.actor, e.kind, e.job, e.prev, e.hash) for e in store.events()] == events
+        assert audit.verify(store.events()) == audit.Report(count=len(events), head=events[-1][-1])
+        assert {e.mac for e in store.events()} == {""}
+        for state in State:
+            assert {job.id for job in store.jobs([state])} == {k for k, job in jobs.items() if job.state is state}
+        for level in Level:
+            due = {k for k, job in jobs.items() if level_of(job) is level}
+            assert {job.id for job in store.jobs(only=JobFilter(level=level))} == due
+        assert [job.item.name for job in store.jobs(only=JobFilter(name="合同"))] == ["合同.txt"]
+        (held,) = store.jobs([State.HELD], only=JobFilter(name="held"))
+        moved = store.move(held.id, expect=State.HELD, to=State.REJECTED, actor="a", kind="k", body={})
+        assert store.get(held.id) == moved
+        store.close()
+        fresh = SqliteStore.open(tmp_path / "fresh.db", create=True)
+        both = [sqlite3.connect(p).execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+                for p in (path, tmp_path / "fresh.db")]  # fmt: skip
+        assert both[0] == both[1]
+        fresh.close()
+
+    def test_old_books_that_a_gate_holds_are_left_alone(self, tmp_path: Path) -> None:
+        """An older gate at work would write rows that no list finds: the desk is refused, and nothing is changed."""
+        path = old_books(tmp_path)
+        before = old_rows(path)
+        with SqliteStore.hold_exclusive(path), pytest.raises(StoreError, match="another gate"):
+            SqliteStore.open(path, create=False)
+        assert old_rows(path) == before
+
+    def test_old_books_with_a_damaged_job_are_left_alone(self, tmp_path: Path) -> None:
+        """A job that cannot be read is told, and nothing is half done."""
+        path = old_books(tmp_path)
+        db = sqlite3.connect(path)
+        db.execute("UPDATE job SET value = x'00' WHERE id = (SELECT max(id) FROM job)")
+        db.commit()
+        with pytest.raises(StoreError):
+            SqliteStore.open(path, create=True)
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")} == {"job", "event"}
+        db.close()
+
+    @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian package: strace)")
+    @pytest.mark.timeout(600)
+    def test_killed_at_every_write_of_the_move(self, tmp_path: Path) -> None:
+        """Whatever write or sync of the bringing up the process dies at, the next one finds old books or new ones."""
+        calls = "pwrite64,fdatasync,fsync"
+        plain = tmp_path / "plain"
+        plain.mkdir()
+        jobs, events = old_rows(old_books(plain))
+        trace = subprocess.run(
+            ["strace", "-e", f"trace={calls}", sys.executable, "-c", BRING_UP, str(plain / "books.db")],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seen = Counter(re.findall(r"^(\w+)\(", trace.stderr, re.MULTILINE))
+        assert sum(seen.values()) >= 20
+        for call, count in seen.items():
+            for number in range(1, count + 1):
+                root = tmp_path / f"{call}-{number}"
+                root.mkdir()
+                path = old_books(root)
+                inject = f"inject={call}:signal=SIGKILL:when={number}"
+                dead = subprocess.run(
+                    ["strace", "-o", "/dev/null", "-e", inject, sys.executable, "-c", BRING_UP, str(path)], check=False
+                )
+                assert dead.returncode in (-9, 137), (call, number)
+                store = SqliteStore.open(path, create=True)
+                assert {job.id: job for job in store.jobs()} == jobs
+                assert [e.hash for e in store.events()] == [row[-1] for row in events]
+                store.close()
+
     def test_a_newer_schema_is_refused_and_left_alone(self, store: SqliteStore, path: Path) -> None:
         """Books of a later version are not opened, for reading or writing, and not changed."""
         add(store)
@@ -428,16 +661,14 @@ class TestSqlite(StoreContract):
             SqliteStore.open(path, create=False)
         assert path.read_bytes() == b""
 
-    def test_opening_at_once_for_the_first_time_makes_one_schema(self, tmp_path: Path) -> None:
+    def test_opening_at_once_for_the_first_time_makes_one_schema(self, store: SqliteStore, path: Path) -> None:
         """A second opener that came while the first one made the tables finds them, and does not fail."""
-        path = tmp_path / "books.db"
-        SqliteStore.open(path, create=True).close()
-        late = sqlite3.connect(path, isolation_level=None)
-        late.execute("PRAGMA user_version = 0")  # what the second one read before the first one committed
-        late.close()
-        store = SqliteStore.open(path, create=True)
         add(store)
-        store.close()
+        late = sqlite3.connect(path, isolation_level=None)
+        schema.bring_up(late, 0)  # 0 is what the second one read before the first one committed
+        late.close()
+        add(store, 2)
+        assert [job.id for job in store.jobs()] == [name(2), name(1)]
 
     def test_two_gates_are_refused(self, tmp_path: Path) -> None:
         """The second gate on the same books is refused while the first lives, in this process or another."""

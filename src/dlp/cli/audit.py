@@ -35,7 +35,7 @@ def verify(config_path: Path | None, *, as_json: bool) -> None:
         raise AuditBroken(
             Say(
                 f"审计链在第 {report.broken_at} 条断开（之前 {report.count} 条完好）",
-                f"the audit chain breaks at event {report.broken_at} ({report.why}); {report.count} before it hold",
+                f"the audit chain breaks at event {report.broken_at} ({report.faults[0].say.en})",
             ),
             Say("保留现场，报告保密员，从备份核对", "change nothing, report it, compare with a backup"),
         )

@@ -118,7 +118,8 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
 
 def _check_objects(line: Line, store: SqliteStore) -> None:
     """Refuse to start over sealed objects that no job explains: something happened that a person must look at."""
-    unknown = sorted({owner(own) for own in line.vault.ids()} - store.ids())
+    owners = {owner(own) for own in line.vault.ids()}
+    unknown = sorted(job for job, state, _ in store.standing(owners) if state is None)
     if unknown:
         raise StoreError(
             Say(
@@ -135,10 +136,11 @@ def _check_objects(line: Line, store: SqliteStore) -> None:
 def _tell_missing(line: Line, store: SqliteStore) -> None:
     """Say which sealed originals are gone although their jobs still need them; the gate itself can go on."""
     sealed = line.vault.ids()
-    for job in store.jobs(states=(State.HELD, State.REJECTED, State.REDACTED)):
-        if job.id not in sealed:
-            LOG.error("the sealed file of job %s is missing from the vault", job.id)
-            store.note(actor=ACTOR, kind="missing", job=job.id, body={"state": job.state.value})
+    for state in (State.HELD, State.REJECTED, State.REDACTED):
+        for job in store.ids((state,)):
+            if job not in sealed:
+                LOG.error("the sealed file of job %s is missing from the vault", job)
+                store.note(actor=ACTOR, kind="missing", job=job, body={"state": state.value})
 
 
 def _sweep_once(running: Running) -> None:

@@ -70,7 +70,7 @@ class Desk:
 
     def audit_verify(self) -> audit.Report:
         """Return whether the whole chain holds, and where it breaks if it does not."""
-        return audit.verify(self.store.events(), expect=self.store.head())
+        return audit.verify(self.store.events(), heads=dict([self.store.head()]))
 
     def events(self) -> Iterator[AuditEvent]:
         """Return every audit event, oldest first."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from dlp import certificate, draw, match, ocr, sandbox, words
+from dlp import draw, match, ocr, sandbox, signature, words
 from dlp.config import Config
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
@@ -142,7 +142,7 @@ def _certificates(config: Config) -> Iterator[Check]:
         yield Check(name="certificates", ok=True, say=none)
         return
     try:
-        own = certificate.key_id(signing.signing_key(folder, make=False).public_key().public_bytes_raw())
+        own = signature.key_id(signing.signing_key(folder, make=False).public_key().public_bytes_raw())
         known = len(signing.public_keys(folder / signing.PUBLIC))
     except DlpError as err:
         yield Check(name="certificates", ok=False, say=err.say, exit=err.exit)

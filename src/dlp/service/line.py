@@ -29,6 +29,10 @@ from dlp.store.sqlite import SqliteStore
 from dlp.vault import Pieces, Vault
 
 ACTOR = "gate"
+DONE = (State.RELEASED, State.REFUSED, State.CANCELLED)
+"""A job here needs its sealed copy no more."""
+LEAVING = (State.DECIDED, State.HELD, State.RELEASING)
+"""A job here may need the copy that is to leave."""
 
 
 class _Said(NamedTuple):
@@ -460,15 +464,15 @@ class Line:
     def drop_leftovers(self) -> None:
         """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction."""
         limit = time.time() - self.config.vault.block_retention_days * 86_400
-        sealed = self.vault.ids()
-        for job in self.store.jobs(states=(State.RELEASED, State.BLOCKED, State.REFUSED, State.CANCELLED)):
-            if job.id in sealed and (job.state is not State.BLOCKED or job.updated <= limit):
-                self.vault.destroy(job.id)
-                self.store.note(actor=ACTOR, kind="destroyed", job=job.id, body={"state": job.state.value})
-        leaving = {job.id for job in self.store.jobs(states=(State.DECIDED, State.HELD, State.RELEASING))}
-        for own in sealed:
-            if own != vault.owner(own) and vault.owner(own) not in leaving:
-                self.vault.destroy(own)
+        sealed = tuple(self.vault.ids())
+        standing = self.store.standing(vault.owner(own) for own in sealed)
+        for own, (job, state, since) in zip(sealed, standing, strict=True):
+            if own != job:
+                if state not in LEAVING:
+                    self.vault.destroy(own)
+            elif state in DONE or (state is State.BLOCKED and since <= limit):
+                self.vault.destroy(job)
+                self.store.note(actor=ACTOR, kind="destroyed", job=job, body={"state": state.value})
 
     def _found(self, item: Item) -> Found:
         return msgspec.json.decode(self.vault.unlock_text(item.receipt), type=Found)

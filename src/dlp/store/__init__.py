@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dlp.audit import AuditEvent
-from dlp.model import Finding, Frozen, Gap, Item, Say, State, Verdict
+from dlp.model import Finding, Frozen, Gap, Item, Level, Say, State, Verdict
 
-__all__ = ["NEXT", "AuditEvent", "Job", "Sealed"]
+__all__ = ["NEXT", "AuditEvent", "EventFilter", "Job", "JobFilter", "Sealed"]
 
 
 class Sealed(Frozen, frozen=True, kw_only=True):
@@ -39,6 +39,34 @@ class Job(Frozen, frozen=True, kw_only=True):
     """Who took it back before it left; empty: nobody. It is still inspected, and what it holds is still told."""
     created: float = 0.0
     updated: float = 0.0
+
+
+class JobFilter(Frozen, frozen=True, kw_only=True):
+    """Which jobs are wanted, beside their state; what is left at its default is not asked for."""
+
+    level: Level | None = None
+    source: str = ""
+    """Whole name of the source, e.g. `folder:外发`."""
+    owner: str = ""
+    since: float = 0.0
+    """Taken at or after this moment: seconds since the epoch."""
+    until: float = float("inf")
+    """Taken before this moment."""
+    name: str = ""
+    """Text that stands in the name of the file as it is shown; small and capital letters are the same."""
+
+
+class EventFilter(Frozen, frozen=True, kw_only=True):
+    """Which audit events are wanted; what is left at its default is not asked for."""
+
+    actor: str = ""
+    kind: str = ""
+    job: str = ""
+    """Whole id of the job."""
+    since: str = ""
+    """At or after this moment: ISO 8601, UTC, as events carry it."""
+    until: str = ""
+    """Before this moment."""
 
 
 NEXT: dict[State, frozenset[State]] = {

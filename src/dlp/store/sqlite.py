@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import heapq
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,46 +21,48 @@ from dlp import audit
 from dlp.audit import AuditEvent
 from dlp.errors import NotFound, StoreError
 from dlp.model import Say, State, evolve
-from dlp.store import NEXT, Job
+from dlp.ratchet import Key, Ratchet
+from dlp.store import NEXT, EventFilter, Job, JobFilter, schema
+from dlp.store.entry import Entry, last
+from dlp.store.schema import VERSION, job_of
 
-VERSION = 1
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS job (
-  id TEXT PRIMARY KEY,
-  state TEXT NOT NULL,
-  version INTEGER NOT NULL,
-  updated REAL NOT NULL,
-  value BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS job_by_state ON job (state, id);
-CREATE TABLE IF NOT EXISTS event (
-  seq INTEGER PRIMARY KEY,
-  at TEXT NOT NULL,
-  actor TEXT NOT NULL,
-  kind TEXT NOT NULL,
-  job TEXT NOT NULL,
-  body TEXT NOT NULL,
-  prev TEXT NOT NULL,
-  hash TEXT NOT NULL
-);
--- A guard against accidents, not against an attacker: whoever may write the file can drop a trigger. The chain tells.
-CREATE TRIGGER IF NOT EXISTS event_is_never_updated BEFORE UPDATE ON event
-BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS event_is_never_deleted BEFORE DELETE ON event
-BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+GET_JOB = "SELECT value FROM job WHERE id = :id"
+FIND_JOB = "SELECT value FROM job WHERE id >= :low AND id < :high LIMIT 2"
+STATE_OF_JOB = "SELECT state, updated FROM job WHERE id = :id"
+JOBS_OF_STATE = """
+SELECT id FROM job
+WHERE state = :state AND id < :before
+  AND (:level = '' OR level = :level) AND (:source = '' OR source = :source) AND (:owner = '' OR owner = :owner)
+  AND created >= :since AND created < :until AND (:needle = '' OR instr(needle, :needle) > 0)
+ORDER BY id DESC LIMIT :limit
 """
-ADD_JOB = "INSERT INTO job (id, state, version, updated, value) VALUES (?, ?, ?, ?, ?)"
-MOVE_JOB = "UPDATE job SET state = ?, version = ?, updated = ?, value = ? WHERE id = ? AND version = ?"
-GET_JOB = "SELECT value FROM job WHERE id = ?"
-FIND_JOB = "SELECT value FROM job WHERE id >= ? AND id < ? LIMIT 2"
-LIST_JOBS = "SELECT value FROM job WHERE state IN ({marks}) AND id < ? ORDER BY id DESC LIMIT ?"
-LAST_EVENT = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
-ADD_EVENT = "INSERT INTO event (seq, at, actor, kind, job, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-EVENTS = "SELECT seq, at, actor, kind, job, body, prev, hash FROM event WHERE seq > ? ORDER BY seq LIMIT 1000"
+COUNT_JOBS = """
+SELECT count(*) FROM job
+WHERE state = :state
+  AND (:level = '' OR level = :level) AND (:source = '' OR source = :source) AND (:owner = '' OR owner = :owner)
+  AND created >= :since AND created < :until AND (:needle = '' OR instr(needle, :needle) > 0)
+"""
+EVENTS = """
+SELECT seq, at, actor, kind, job, body, prev, hash, mac FROM event
+WHERE seq > :after ORDER BY seq LIMIT 1000
+"""
+LIST_EVENTS = """
+SELECT seq, at, actor, kind, job, body, prev, hash, mac FROM event
+WHERE seq < :before {only} ORDER BY seq DESC LIMIT :limit
+"""
+ONLY_EVENTS = {
+    "actor": "AND actor = :actor",
+    "kind": "AND kind = :kind",
+    "job": "AND job = :job",
+    "since": "AND at >= :since",
+    "until": "AND at < :until",
+}
+"""What a filter of events adds to `LIST_EVENTS`: only what is asked for, so that each question has its index."""
 UNFINISHED = (State.TAKING, State.STORED, State.DECIDED, State.RELEASING)
-
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Job)
+KEY_FILE = "audit.key"
+LAST_ID = "\uffff"  # greater than every id
+LAST_SEQ = (1 << 63) - 1
+PAGE = 500  # jobs or ids read under one lock
 
 
 class SqliteStore:
@@ -67,11 +71,15 @@ class SqliteStore:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
         self._path = path
+        self._ratchet = Ratchet(path.with_name(KEY_FILE))
         self._lock = threading.Lock()
 
     @classmethod
     def open(cls, path: Path, *, create: bool) -> Self:
-        """Open the books at `path`; with `create`, make them when there are none. StoreError when it cannot."""
+        """Open the books at `path`; with `create`, make them when there are none. StoreError when it cannot.
+
+        Books of an earlier form are brought up: by the gate, which holds them, or where no gate holds them.
+        """
         if not create and not path.exists():
             raise StoreError(
                 Say(f"任务库不存在：{path}", f"there is no job store at {path}"),
@@ -91,19 +99,19 @@ class SqliteStore:
             except BaseException:
                 db.close()
                 raise
-        except (sqlite3.Error, OSError) as err:
+        except (sqlite3.Error, msgspec.DecodeError, OSError) as err:
             raise _failed(path, err) from err
         return cls(db, path)
 
-    @staticmethod
-    def _prepare(db: sqlite3.Connection, path: Path, *, create: bool) -> None:
+    @classmethod
+    def _prepare(cls, db: sqlite3.Connection, path: Path, *, create: bool) -> None:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise StoreError(
                 Say(f"任务库由更新的版本写成：{path}", f"the job store {path} was written by a newer version"),
                 Say("请升级 wenyin-gate", "upgrade wenyin-gate"),
             )
-        if version < VERSION and not create:  # cut to nothing: new books here would hide that the old ones are gone
+        if version == 0 and not create:  # cut to nothing: new books here would hide that the old ones are gone
             raise StoreError(
                 Say(f"任务库是空的：{path}", f"the job store {path} is empty"),
                 Say("若闸门尚未启动过，先运行 dlp run；否则请从备份恢复", "run `dlp run` first, or restore a backup"),
@@ -111,8 +119,16 @@ class SqliteStore:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA trusted_schema = OFF")
+        db.text_factory = partial(str, encoding="utf-8", errors="replace")  # damage in one row is told, and where
         if version < VERSION:
-            db.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA}\nPRAGMA user_version = {VERSION};\nCOMMIT;")
+            key = Ratchet(path.with_name(KEY_FILE))
+            if create:
+                key.lay()
+                schema.bring_up(db, version)
+                return
+            with cls.hold_exclusive(path):
+                key.lay()
+                schema.bring_up(db, version)
 
     @staticmethod
     @contextmanager
@@ -134,9 +150,9 @@ class SqliteStore:
 
     def add(self, job: Job, *, actor: str, kind: str, body: dict[str, Any]) -> Job:
         """Write a new job and its event."""
-        with self._change() as db:
-            db.execute(ADD_JOB, (job.id, job.state.value, job.version, job.updated, _ENCODER.encode(job)))
-            _append(db, actor, kind, job.id, body)
+        with self._change() as entry:
+            entry.db.execute(schema.ADD_JOB, schema.row(job))
+            entry.append(actor, kind, job.id, body)
         return job
 
     def move(
@@ -152,8 +168,8 @@ class SqliteStore:
     ) -> Job:
         """Move a job on and append its event; StoreError when it is not in an expected state any more."""
         expected = (expect,) if isinstance(expect, State) else tuple(expect)
-        with self._change() as db:
-            job = _one(db, id)
+        with self._change() as entry:
+            job = _one(entry.db, id)
             if job.state not in expected or to not in NEXT[job.state]:
                 raise StoreError(
                     Say(
@@ -163,25 +179,45 @@ class SqliteStore:
                     Say("可能已由他人处理，请重新查看", "somebody else may have handled it; look again"),
                 )
             moved: Job = evolve(job, state=to, version=job.version + 1, updated=time.time(), **fields)
-            changed = db.execute(
-                MOVE_JOB, (to.value, moved.version, moved.updated, _ENCODER.encode(moved), id, job.version)
-            ).rowcount
-            if changed != 1:
+            if entry.db.execute(schema.MOVE_JOB, schema.row(moved)).rowcount != 1:
                 raise sqlite3.IntegrityError("the job row changed inside the transaction")
-            _append(db, actor, kind, id, {**body, "state": to.value})
+            entry.append(actor, kind, id, {**body, "state": to.value})
         return moved
 
     def note(self, *, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
         """Append an event that changes no state."""
-        with self._change() as db:
-            _append(db, actor, kind, job, body)
+        with self._change() as entry:
+            entry.append(actor, kind, job, body)
+
+    def begin(self, secret: bytes, *, actor: str, kind: str, body: dict[str, Any]) -> None:
+        """Seal every event from the next one on, which this call appends; `secret` is its key.
+
+        A key that was there before is given up: whoever calls this knows that there was none, or that it is lost.
+        """
+        self._ratchet.lay()
+        with self._look() as db, Entry.begin(db, self._ratchet, secret) as entry:
+            entry.append(actor, kind, "", body)
+
+    def is_sealed(self) -> bool:
+        """Tell whether events are sealed: from the first key on, they are for ever."""
+        with self._look() as db:
+            return last(db)[2] != ""
+
+    def key(self) -> tuple[tuple[int, str, str], Key | None]:
+        """Return sequence, hash and MAC of the last event, and the key file as it lies there at the same moment.
+
+        StoreError where the key file is not there, damaged, or not private.
+        """
+        with self._look() as db, self._ratchet.held() as held:
+            return last(db), held.read()
 
     def get(self, prefix: str) -> Job:
         """Return one job by its id, or by a unique beginning of it of at least 6 characters."""
         with self._look() as db:
-            row = db.execute(GET_JOB, (prefix,)).fetchone()
+            row = db.execute(GET_JOB, {"id": prefix}).fetchone()
             if row is None and len(prefix) >= 6:
-                rows = db.execute(FIND_JOB, (prefix.upper(), prefix.upper() + "\uffff")).fetchall()
+                ends = {"low": prefix.upper(), "high": prefix.upper() + LAST_ID}
+                rows = db.execute(FIND_JOB, ends).fetchall()
                 if len(rows) > 1:
                     raise NotFound(
                         Say(f"编号 {prefix} 不唯一", f"{prefix} is the beginning of several ids"),
@@ -193,41 +229,77 @@ class SqliteStore:
                     Say(f"没有这个任务：{prefix}", f"no such job: {prefix}"),
                     Say("用 dlp quarantine list 查看编号", "see the ids with `dlp quarantine list`"),
                 )
-            return _DECODER.decode(row[0])
+            return job_of(row[0])
 
-    def jobs(self, states: Sequence[State] = (), *, limit: int = 0, before: str = "") -> tuple[Job, ...]:
+    def jobs(
+        self, states: Sequence[State] = (), *, limit: int = 0, before: str = "", only: JobFilter | None = None
+    ) -> tuple[Job, ...]:
         """Return jobs newest first; `limit` 0 means all, `before` is the id below which to go on."""
-        wanted = [s.value for s in states or State]
-        marks = ", ".join("?" * len(wanted))
-        query = LIST_JOBS.format(marks=marks)  # only question marks are put in
-        values = (*wanted, before or "\uffff", limit or -1)
-        with self._look() as db:
-            return tuple(_DECODER.decode(row[0]) for row in db.execute(query, values))
+        with self._snapshot() as db:
+            found = _ids(db, states, limit, before, only)
+            return tuple(job_of(db.execute(GET_JOB, {"id": one}).fetchone()[0]) for one in found)
+
+    def each(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> Iterator[Job]:
+        """Give jobs newest first, read a page at a time: other work goes on meanwhile."""
+        before = ""
+        while page := self.jobs(states, limit=PAGE, before=before, only=only):
+            yield from page
+            before = page[-1].id
+
+    def count(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> int:
+        """Return how many jobs there are."""
+        with self._snapshot() as db:
+            wanted = _wanted(only)
+            rows = (db.execute(COUNT_JOBS, {**wanted, "state": state.value}).fetchone() for state in _once(states))
+            return sum(row[0] for row in rows)
 
     def unfinished(self) -> tuple[Job, ...]:
         """Return the jobs that are still on their way, oldest first."""
         return self.jobs(UNFINISHED)[::-1]
 
-    def ids(self) -> frozenset[str]:
-        """Return the ids of all jobs."""
-        with self._look() as db:
-            return frozenset(row[0] for row in db.execute("SELECT id FROM job"))
+    def ids(self, states: Sequence[State] = ()) -> Iterator[str]:
+        """Give the ids of jobs, newest first, a page at a time."""
+        before = ""
+        while True:
+            with self._snapshot() as db:
+                page = _ids(db, states, PAGE, before, None)
+            yield from page
+            if not page:
+                return
+            before = page[-1]
+
+    def standing(self, ids: Iterable[str]) -> Iterator[tuple[str, State | None, float]]:
+        """Give each id with the state of its job (None: no such job) and when that state was reached."""
+        left = iter(ids)
+        while page := tuple(islice(left, PAGE)):
+            with self._look() as db:
+                rows = [db.execute(STATE_OF_JOB, {"id": one}).fetchone() for one in page]
+            for one, row in zip(page, rows, strict=True):
+                yield (one, State(row[0]), row[1]) if row else (one, None, 0.0)
 
     def events(self, after: int = 0) -> Iterator[AuditEvent]:
         """Give the audit events after sequence `after`, oldest first."""
         while True:
             with self._look() as db:
-                rows = db.execute(EVENTS, (after,)).fetchall()
-            for seq, at, actor, kind, job, body, prev, own in rows:
-                yield AuditEvent(seq=seq, at=at, actor=actor, kind=kind, job=job, body=_body(body), prev=prev, hash=own)
-                after = seq
+                rows = db.execute(EVENTS, {"after": after}).fetchall()
+            for row in rows:
+                yield _event(row)
             if not rows:
                 return
+            after = rows[-1][0]
+
+    def find_events(self, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:
+        """Return the audit events that are wanted, newest first; `before` is the sequence below which to go on."""
+        asked = {name: value for name, value in msgspec.structs.asdict(only).items() if value}
+        query = LIST_EVENTS.format(only=" ".join(ONLY_EVENTS[name] for name in asked))  # fixed texts are put in
+        with self._look() as db:
+            rows = db.execute(query, {**asked, "before": before or LAST_SEQ, "limit": limit or -1})
+            return tuple(_event(row) for row in rows)
 
     def head(self) -> tuple[int, str]:
         """Return sequence and hash of the last event."""
         with self._look() as db:
-            return _head(db)
+            return last(db)[:2]
 
     def close(self) -> None:
         """Close the connection."""
@@ -243,47 +315,67 @@ class SqliteStore:
                 raise _failed(self._path, err) from err
 
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection inside one immediate transaction: all of it is durable afterwards, or nothing is."""
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for several reads that see one state of the books."""
         with self._look() as db:
-            db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN")
             try:
                 yield db
+            finally:
                 db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+
+    @contextmanager
+    def _change(self) -> Iterator[Entry]:
+        with self._look() as db, Entry.open(db, self._ratchet) as entry:
+            yield entry
 
 
-def _append(db: sqlite3.Connection, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
-    """Chain one event; the head is read inside the transaction, so two processes never fork the chain."""
-    seq, prev = _head(db)
-    seq += 1
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    text = audit.canonical(body)
-    own = audit.link(seq=seq, at=at, actor=actor, kind=kind, job=job, body=text, prev=prev)
-    db.execute(ADD_EVENT, (seq, at, actor, kind, job, text, prev, own))
+def _ids(
+    db: sqlite3.Connection, states: Sequence[State], limit: int, before: str, only: JobFilter | None
+) -> tuple[str, ...]:
+    """Return ids newest first. Each state is one stretch of the index; the stretches are merged."""
+    wanted = {**_wanted(only), "before": before or LAST_ID, "limit": limit or -1}
+    stretches = [
+        [row[0] for row in db.execute(JOBS_OF_STATE, {**wanted, "state": state.value})] for state in _once(states)
+    ]
+    return tuple(islice(heapq.merge(*stretches, reverse=True), limit or None))
 
 
-def _head(db: sqlite3.Connection) -> tuple[int, str]:
-    row = db.execute(LAST_EVENT).fetchone()
-    return (row[0], row[1]) if row else (0, audit.GENESIS)
+def _once(states: Sequence[State]) -> tuple[State, ...]:
+    return tuple(dict.fromkeys(states or State))
+
+
+def _wanted(only: JobFilter | None) -> dict[str, Any]:
+    only = only or JobFilter()
+    return {
+        "level": only.level.value if only.level else "",
+        "source": only.source,
+        "owner": only.owner,
+        "since": only.since,
+        "until": only.until,
+        "needle": schema.needle(only.name),
+    }
 
 
 def _one(db: sqlite3.Connection, id: str) -> Job:  # noqa: A002  the column's name
-    row = db.execute(GET_JOB, (id,)).fetchone()
+    row = db.execute(GET_JOB, {"id": id}).fetchone()
     if row is None:
         raise NotFound(Say(f"没有这个任务：{id}", f"no such job: {id}"))
-    return _DECODER.decode(row[0])
+    return job_of(row[0])
+
+
+def _event(row: tuple[Any, ...]) -> AuditEvent:
+    seq, at, actor, kind, job, body, prev, own, mac = row
+    return AuditEvent(seq=seq, at=at, actor=actor, kind=kind, job=job, body=_body(body), prev=prev, hash=own, mac=mac)
 
 
 def _body(text: str) -> dict[str, Any]:
-    """Return an event's body; an edited one that is no JSON object any more is told as unreadable."""
+    """Return an event's body; one that is not written as the gate writes it any more is told as unreadable."""
     try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.MsgspecError:
+        body = msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.MsgspecError, TypeError, RecursionError):
         return {"unreadable": True}
+    return body if audit.canonical(body) == text else {"unreadable": True}
 
 
 def _failed(path: Path, err: Exception) -> StoreError:

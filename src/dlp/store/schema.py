@@ -1,0 +1,136 @@
+"""The tables of the books in SQLite, and the way there from each earlier form of them.
+
+What a list is asked for has columns of its own, and one index holds all of them: a list reads no row that it does not
+show. `value` is the job itself; the columns are copies of it, written with it and never read back as truth.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import unicodedata
+from typing import Any
+
+import msgspec
+
+from dlp.store import Job
+
+VERSION = 2
+SCHEMA = """
+CREATE TABLE job (
+  id TEXT PRIMARY KEY,
+  state TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  created REAL NOT NULL,
+  updated REAL NOT NULL,
+  level TEXT NOT NULL,
+  source TEXT NOT NULL,
+  owner TEXT NOT NULL,
+  needle TEXT NOT NULL,
+  value BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX job_in_list ON job (state, id, level, source, owner, created, needle);
+CREATE TABLE event (
+  seq INTEGER PRIMARY KEY,
+  at TEXT NOT NULL,
+  actor TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  job TEXT NOT NULL,
+  body TEXT NOT NULL,
+  prev TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  mac TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX event_by_actor ON event (actor);
+CREATE INDEX event_by_actor_and_kind ON event (actor, kind);
+CREATE INDEX event_by_kind ON event (kind);
+CREATE INDEX event_by_job ON event (job);
+CREATE INDEX event_by_time ON event (at);
+-- A guard against accidents, not against an attacker: whoever may write the file can drop a trigger. The chain tells.
+CREATE TRIGGER event_is_never_updated BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+"""
+FROM_1 = """
+ALTER TABLE job RENAME TO job_1;
+ALTER TABLE event RENAME TO event_1;
+DROP TRIGGER event_is_never_updated;
+DROP TRIGGER event_is_never_deleted;
+"""
+COPY_EVENTS = """
+INSERT INTO event (seq, at, actor, kind, job, body, prev, hash)
+SELECT seq, at, actor, kind, job, body, prev, hash FROM event_1 ORDER BY seq
+"""
+OLD_JOBS = "SELECT value FROM job_1 ORDER BY id"
+END_OF_1 = """
+DROP TABLE job_1;
+DROP TABLE event_1;
+"""
+ADD_JOB = """
+INSERT INTO job (id, state, version, created, updated, level, source, owner, needle, value)
+VALUES (:id, :state, :version, :created, :updated, :level, :source, :owner, :needle, :value)
+"""
+MOVE_JOB = """
+UPDATE job SET state = :state, version = :version, created = :created, updated = :updated, level = :level,
+  source = :source, owner = :owner, needle = :needle, value = :value
+WHERE id = :id AND version = :version - 1
+"""
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Job)
+
+
+def row(job: Job) -> dict[str, Any]:
+    """Return a job as the columns of its row."""
+    level = job.verdict.level if job.verdict else None
+    return {
+        "id": job.id,
+        "state": job.state.value,
+        "version": job.version,
+        "created": job.created,
+        "updated": job.updated,
+        "level": level.value if level else "",
+        "source": job.item.source,
+        "owner": job.item.owner,
+        "needle": needle(job.item.name),
+        "value": _ENCODER.encode(job),
+    }
+
+
+def job_of(value: bytes) -> Job:
+    """Return the job that a row holds; msgspec.DecodeError when it is damaged."""
+    return _DECODER.decode(value)
+
+
+def needle(name: str) -> str:
+    """Return a name in the form in which names are searched: full and half width, small and capital letters alike."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def bring_up(db: sqlite3.Connection, version: int) -> None:
+    """Bring the books from the form `version` (0: nothing there) to the present one: all of it, or nothing is done."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] == version:  # nobody else did it in the meantime
+            _statements(db, FROM_1 if version == 1 else "")
+            _statements(db, SCHEMA)
+            if version == 1:
+                db.execute(COPY_EVENTS)
+                db.executemany(ADD_JOB, (row(job_of(old[0])) for old in db.execute(OLD_JOBS)))
+                _statements(db, END_OF_1)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _statements(db: sqlite3.Connection, text: str) -> None:
+    """Run several statements inside the open transaction; `executescript` would end it."""
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""
