@@ -176,6 +176,17 @@ def ahead(path: Path, last: int, key: Key) -> StoreError:
     )
 
 
+def stripped(path: Path, last: int) -> StoreError:
+    """Return the error for books whose last event has no seal although there is a key."""
+    return StoreError(
+        Say(
+            f"第 {last} 条没有封印，而审计密钥已启用（{path}）：任务库被换过或改过",
+            f"event {last} has no seal, and there is a key ({path}): the books were exchanged or changed",
+        ),
+        Say("保留现场，报告保密员，从备份核对", "change nothing, report it, compare with a backup"),
+    )
+
+
 def damaged(path: Path) -> StoreError:
     """Return the error for a key file that cannot be read or written."""
     return StoreError(

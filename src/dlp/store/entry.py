@@ -107,7 +107,7 @@ def mark(db: sqlite3.Connection, held: Held, file: Ratchet) -> tuple[int, str, K
         raise ratchet.ahead(file.path, seq, key)
     if not mac:
         if key is not None and key.begun:
-            raise ratchet.ahead(file.path, seq, key)
+            raise ratchet.stripped(file.path, seq)
         return seq, prev, None
     if key is None or not begun:
         raise ratchet.missing(file.path)
