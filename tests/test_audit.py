@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -156,30 +155,6 @@ def test_numbers_go_up_by_one(number: int) -> None:
 def test_a_chain_of_another_genesis_is_refused() -> None:
     """A trail that begins elsewhere breaks at its first event."""
     assert audit.verify([event(1, "0" * 64, {})]).broken_at == 1
-
-
-def test_the_export_is_one_canonical_json_object_a_line() -> None:
-    """Compact UTF-8 JSON, fields in one order, body keys sorted; read back, it verifies."""
-    events = chain()
-    events[3] = evolve(events[3], body=dict(reversed(events[3].body.items())))
-    out = io.StringIO()
-    assert audit.export(events, out) == COUNT
-    lines = out.getvalue().split("\n")
-    assert lines.pop() == ""
-    rows = [json.loads(line) for line in lines]
-    for line, row in zip(lines, rows, strict=True):
-        assert list(row) == ["seq", "at", "actor", "kind", "job", "body", "prev", "hash", "mac"]
-        assert list(row["body"]) == sorted(row["body"])
-        assert line == json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-    assert audit.verify(AuditEvent(**row) for row in rows).broken_at is None
-
-
-def test_a_line_break_in_a_value_stays_inside_its_line() -> None:
-    """No value can begin a new line of the export."""
-    out = io.StringIO()
-    audit.export([event(1, GENESIS, {"a\nb": 'x\r\n"y\u2028'}, actor="甲\n乙")], out)
-    assert out.getvalue().count("\n") == 1
-    assert json.loads(out.getvalue())["actor"] == "甲\n乙"
 
 
 BODIES = st.dictionaries(

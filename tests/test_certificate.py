@@ -30,7 +30,7 @@ from dlp.certificate import NotACertificate
 from dlp.errors import StoreError
 from dlp.model import Certificate, Check, Mode, Removed
 from dlp.pipeline import _removed, _Wish
-from dlp.service import certificate_page, certify, signing
+from dlp.service import certificate_page, certify, paper, signing
 from dlp.service.desk import Desk
 from makers import docx_of
 from sites import Place, lay
@@ -597,10 +597,10 @@ def test_a_job_before_its_certificate_is_read_as_before(site: Place) -> None:
 def test_the_qr_code_is_coarse_enough_for_a_copier() -> None:
     """Half the size, blurred and noisy, it is still read."""
     text = certificate_page.code("ab" * 32, "cd" * 32)
-    image = cv2.imdecode(np.frombuffer(certificate_page._qr(text), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
+    image = cv2.imdecode(np.frombuffer(paper.qr(text), dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     assert image is not None
     small = cv2.GaussianBlur(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), (3, 3), 0)
     noise = np.random.default_rng(1).normal(0, 20, small.shape)
     said, _, _ = cv2.QRCodeDetector().detectAndDecode(np.clip(small + noise, 0, 255).astype(np.uint8))
     assert said == text
-    assert BytesIO(certificate_page._qr(text)).read(4) == b"\x89PNG"
+    assert BytesIO(paper.qr(text)).read(4) == b"\x89PNG"

@@ -45,7 +45,8 @@ from pathlib import Path
 from dlp.store.sqlite import SqliteStore
 
 store = SqliteStore.open(Path(sys.argv[1]), create=False)
-store.begin(bytes.fromhex(sys.argv[2]), actor="p", kind="audit-key", body={"chain": sys.argv[3]})
+body = {"chain": sys.argv[3]}
+store.begin(bytes.fromhex(sys.argv[2]), actor="p", kind="audit-key", body=body, first=lambda _: None, anew=True)
 """
 
 
@@ -66,7 +67,8 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 def begin(store: SqliteStore, secret: bytes) -> None:
     """Let a key begin."""
-    store.begin(secret, actor="gate", kind=KEYED, body={"chain": ratchet.name(secret)})
+    body = {"chain": ratchet.name(secret)}
+    assert store.begin(secret, actor="gate", kind=KEYED, body=body, first=lambda _: None, anew=True)
 
 
 def note(store: SqliteStore, count: int = 1) -> None:
@@ -171,6 +173,11 @@ def test_books_without_seals_beside_a_used_key_are_refused(store: SqliteStore, p
     store._db.execute("DROP TRIGGER event_is_never_updated")
     store._db.execute("UPDATE event SET mac = '' WHERE seq > 2")
     refused(path, store, "has no seal")
+    with pytest.raises(StoreError, match="has no seal"):
+        store.begin(bytes(32), actor="a", kind=KEYED, body={}, first=lambda _: pytest.fail("called"))
+    store._db.execute("UPDATE event SET mac = ''")
+    report = check(store)
+    assert [(fault.wrong, fault.at) for fault in report.faults] == [(Wrong.UNSEALED, 1)]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +228,16 @@ def test_before_the_first_key_events_have_no_seal(path: Path) -> None:
     report = check(store)
     assert (report.faults, report.count, report.sealed, report.keyed) == ((), 6, 3, (4,))
     store.close()
+
+
+def test_a_key_that_fits_stays(store: SqliteStore, path: Path) -> None:
+    """Who wants to begin where something is sealed already is told so, and nothing is written."""
+    note(store)
+    before = store.key()
+    assert not store.begin(bytes(32), actor="a", kind=KEYED, body={"chain": ""}, first=lambda _: pytest.fail("called"))
+    assert store.key() == before
+    note(store)
+    holds(store, 3)
 
 
 def test_a_lost_key_can_be_replaced_and_the_trail_tells(store: SqliteStore, path: Path) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
 from dlp import ratchet
 from dlp.model import Frozen, Say
+from dlp.ratchet import Key
 
 GENESIS = hashlib.sha256("文印闸 wenyin-gate audit trail, version 1".encode()).hexdigest()
 KEYED = "audit-key"
@@ -91,22 +92,24 @@ def canonical(body: Any) -> str:
 
 
 def verify(
-    events: Iterable[AuditEvent],
+    events: Iterable[AuditEvent | None],
     *,
     heads: Mapping[int, str] | None = None,
     chains: Mapping[str, bytes | None] | None = None,
+    key: Key | None = None,
 ) -> Report:
-    """Walk the trail from its genesis to its end, or to the first event that is wrong.
+    """Walk the trail from its genesis to its end, or to the first event that is wrong; None is one that is unreadable.
 
     `heads` (sequence -> hash) were kept elsewhere and must be in it. `chains` are the chains that may begin in it, each
     with its first key where that is at hand: without `chains` any may, and without a key its seals are not checked.
+    `key` is what lay in the key file when the trail ended where it does.
     """
     walk = _Walk(heads or {}, chains)
     for event in events:
         fault = walk.take(event)
         if fault is not None:
             return walk.report(fault)
-    return walk.report(walk.end())
+    return walk.report(walk.end(key))
 
 
 class _Walk:
@@ -123,9 +126,12 @@ class _Walk:
         self.count = 0
         self.head = GENESIS
 
-    def take(self, event: AuditEvent) -> Fault | None:
+    def take(self, event: AuditEvent | None) -> Fault | None:
         """Go one event further, or say what is wrong with it."""
         seq = self.count + 1
+        if event is None:
+            say = Say(f"第 {seq} 条读不出", f"event {seq} cannot be read")
+            return Fault(wrong=Wrong.UNREADABLE, at=seq, say=say)
         if event.seq != seq:
             return _out_of_place(event.seq, seq)
         own = link(
@@ -152,17 +158,23 @@ class _Walk:
             self.count, self.head = seq, own
         return wrong
 
-    def end(self) -> Fault | None:
+    def end(self, key: Key | None) -> Fault | None:
         """Say what is wrong with where the trail ends."""
         last = max(self._heads, default=0)
-        if last <= self.count:
+        if last > self.count:
+            return _cut(self.count, Say(f"留存的检查点已到第 {last} 条", f"a kept checkpoint is at {last}"))
+        if key is None or not (key.begun or key.seq <= self.count):
             return None
-        say = Say(
-            f"审计链止于第 {self.count} 条，而留存的检查点已到第 {last} 条：末尾被截去，或是较旧的副本",
-            f"the trail ends at event {self.count}, and a kept checkpoint is at {last}: the end was cut off, or this "
-            "is an older copy",
-        )
-        return Fault(wrong=Wrong.CUT, at=self.count + 1, say=say)
+        if key.seq > self.count + 1:
+            at = key.seq - 1
+            return _cut(self.count, Say(f"审计密钥已到第 {at} 条", f"the audit key is at {at}"))
+        if self._secret is not None and ratchet.moved(key, self.count + 1).secret != self._secret:
+            say = Say(
+                "审计密钥文件中的密钥不属于此链：密钥被换过，或任务库与密钥不是一套",
+                "the key in the key file does not belong to this trail: the key was exchanged, or the books were",
+            )
+            return Fault(wrong=Wrong.KEY, at=self.count + 1, say=say)
+        return None
 
     def report(self, fault: Fault | None) -> Report:
         faults = () if fault is None else (fault,)
@@ -170,7 +182,7 @@ class _Walk:
 
     def _seal(self, event: AuditEvent, seq: int, own: str) -> Fault | None:
         """Check the seal of an event. The key moves on with every event, whether it is at hand or not."""
-        if event.kind == KEYED and event.mac:
+        if event.kind == KEYED:
             fault = self._begin(event, seq)
             if fault is not None:
                 return fault
@@ -221,6 +233,14 @@ class _Walk:
         return Fault(wrong=Wrong.REWRITTEN, at=first, say=say)
 
 
+def _cut(last: int, known: Say) -> Fault:
+    say = Say(
+        f"审计链止于第 {last} 条，而{known.zh}：末尾被截去，或是较旧的副本",
+        f"the trail ends at event {last}, and {known.en}: the end was cut off, or this is an older copy",
+    )
+    return Fault(wrong=Wrong.CUT, at=last + 1, say=say)
+
+
 def _out_of_place(found: int, due: int) -> Fault:
     if found > due:
         many = str(due) if found == due + 1 else f"{due}-{found - 1}"
@@ -228,12 +248,3 @@ def _out_of_place(found: int, due: int) -> Fault:
         return Fault(wrong=Wrong.MISSING, at=due, say=say)
     say = Say(f"第 {due} 条的位置上是第 {found} 条：次序被打乱，或重复", f"event {found} stands where {due} should")
     return Fault(wrong=Wrong.ORDER, at=due, say=say)
-
-
-def export(events: Iterable[AuditEvent], out: TextIO) -> int:
-    """Write one JSON object a line, keys of `body` sorted; return how many."""
-    count = 0
-    for event in events:
-        out.write(msgspec.json.encode(event, order="deterministic").decode() + "\n")
-        count += 1
-    return count

@@ -140,6 +140,18 @@ class StoreSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: Path = Path("state/gate.db")
 
 
+class AuditSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the audit trail is sealed, and how often its head is signed and sent out of reach."""
+
+    recipients: tuple[Path, ...] = ()
+    """Files of age public keys that open the origin of the chain; none named means the public key of the vault."""
+    checkpoint_events: Annotated[int, Meta(ge=1)] = 1_000
+    checkpoint_minutes: Positive = 60.0
+    checkpoints: Path = Path("state/checkpoints.jsonl")
+    syslog: str = "/dev/log"
+    """Socket of the system log that gets each checkpoint too; empty for none."""
+
+
 class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gate says on standard error; never content."""
 
@@ -167,6 +179,7 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sandbox: SandboxSpec = SandboxSpec()
     vault: VaultSpec = VaultSpec()
     store: StoreSpec = StoreSpec()
+    audit: AuditSpec = AuditSpec()
     log: Log = Log()
 
 
@@ -273,6 +286,11 @@ def _anchored(config: Config, base: Path) -> Config:
             work_key=at(config.vault.work_key),
         ),
         store=evolve(config.store, path=at(config.store.path)),
+        audit=evolve(
+            config.audit,
+            recipients=tuple(at(p) for p in config.audit.recipients),
+            checkpoints=at(config.audit.checkpoints),
+        ),
     )
 
 
@@ -356,6 +374,9 @@ def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]
     yield ("vault", "identity"), "私钥", "the private key", config.vault.identity.resolve()
     yield ("vault", "work_key"), "在途密钥", "the work key", config.vault.work_key.resolve()
     yield ("store", "path"), "任务库", "the job store", config.store.path.resolve().parent
+    yield ("audit", "checkpoints"), "检查点文件", "the checkpoint file", config.audit.checkpoints.resolve()
+    for number, path in enumerate(config.audit.recipients):
+        yield ("audit", "recipients", number), "审计公钥", "an audit recipient", path.resolve()
     yield ("folders",), "程序", "the program", Path(__file__).resolve().parent
     for number, folder in enumerate(config.packs.folders or (shipped_packs(),)):
         key: located.Path = ("packs", "folders", number) if config.packs.folders else ("packs",)
@@ -440,6 +461,11 @@ NOTES: dict[str, tuple[str, ...]] = {
         "identity is the private key and may live on another machine; 0 days keeps no copy of what was blocked.",
     ),
     "store": ("任务库与审计链。Jobs and the audit chain.",),
+    "audit": (
+        "审计链的封印与检查点。recipients: 保管人的 age 公钥文件，空表示用隔离库公钥；checkpoints 宜放在别的机器上",
+        "recipients open the origin of the chain: best a key that is on no machine of this site, or the vault's.",
+        "A checkpoint is signed every so many events or minutes, whichever comes first. syslog: a socket, or empty.",
+    ),
     "log": ("debug | info | warning | error",),
 }
 

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -142,8 +142,8 @@ def replace(path: Path, data: bytes) -> None:
     fsync_dir(path.parent)
 
 
-def write_new(path: Path, body: int | bytes) -> None:
-    """Write `body` (bytes, or all of an fd) to `path`, which must not exist; then it is whole and durable or not there.
+def write_new(path: Path, body: int | bytes | Iterable[bytes]) -> None:
+    """Write `body` (bytes, pieces, or all of an fd) to `path`, which must not exist; then it is whole or not there.
 
     FileExistsError when the name is taken, FileNotFoundError when its folder is missing.
     """
@@ -155,7 +155,8 @@ def write_new(path: Path, body: int | bytes) -> None:
             if isinstance(body, int):
                 copy_all(body, fd)
             else:
-                write_all(fd, body)
+                for piece in (body,) if isinstance(body, bytes) else body:
+                    write_all(fd, piece)
             os.fsync(fd)
             rename_new(folder, part, os.fsencode(path.name))
         except BaseException:

@@ -133,19 +133,19 @@ class Vault:
         if not recipient.exists():
             if not identity.exists():
                 durable.replace(identity, _line(x25519.Identity.generate()))
-            durable.replace(recipient, _line(_read_key(identity).to_public()))
+            durable.replace(recipient, _line(read_identity(identity).to_public()))
         if not work.exists():
             durable.replace(work, _line(x25519.Identity.generate()))
         try:
-            public = x25519.Recipient.from_str(recipient.read_text(encoding="ascii").strip())
-        except (OSError, pyrage.RecipientError, UnicodeDecodeError) as err:
+            (public,) = read_recipients(recipient)
+        except ValueError as err:
             raise _damaged_key(recipient) from err
-        if identity.exists() and str(_read_key(identity).to_public()) != str(public):
+        if identity.exists() and str(read_identity(identity).to_public()) != str(public):
             raise VaultError(
                 Say(f"私钥 {identity} 与公钥 {recipient} 不配对", f"{identity} does not belong to {recipient}"),
                 Say("请从备份恢复配对的密钥文件", "restore the pair from a backup"),
             )
-        return cls(folder, public, _read_key(work), identity)
+        return cls(folder, public, read_identity(work), identity)
 
     @property
     def can_open(self) -> bool:
@@ -301,7 +301,7 @@ class Vault:
             raise (_no_room(self._objects, writer.error) if writer.error else _damaged(id)) from err
 
     def _identities(self) -> list[x25519.Identity]:
-        return [self._work, _read_key(self._identity_path)] if self.can_open else [self._work]
+        return [self._work, read_identity(self._identity_path)] if self.can_open else [self._work]
 
     def _plain_by_work_key(self, id: str) -> int | None:  # noqa: A002  the job's word
         copy = durable.memory_file(id)
@@ -376,7 +376,8 @@ def _line(key: x25519.Identity | x25519.Recipient) -> bytes:
     return f"{key}\n".encode("ascii")
 
 
-def _read_key(path: Path) -> x25519.Identity:
+def read_identity(path: Path) -> x25519.Identity:
+    """Return the private key in a file of age; VaultError when it is damaged, missing, or open to others."""
     try:
         about = path.lstat()
     except OSError as err:
@@ -387,9 +388,26 @@ def _read_key(path: Path) -> x25519.Identity:
             Say(f"chmod 600 {path}", f"chmod 600 {path}"),
         )
     try:
-        return x25519.Identity.from_str(path.read_text(encoding="ascii").strip())
-    except (OSError, UnicodeDecodeError, pyrage.IdentityError) as err:
+        return x25519.Identity.from_str(_keys_in(path)[0])
+    except (OSError, UnicodeDecodeError, IndexError, pyrage.IdentityError) as err:
         raise _damaged_key(path) from err
+
+
+def read_recipients(path: Path) -> tuple[x25519.Recipient, ...]:
+    """Return the public keys in a file of age; VaultError when it holds none, or cannot be read."""
+    try:
+        found = tuple(x25519.Recipient.from_str(line) for line in _keys_in(path))
+    except (OSError, UnicodeDecodeError, pyrage.RecipientError) as err:
+        raise _damaged_key(path) from err
+    if not found:
+        raise _damaged_key(path)
+    return found
+
+
+def _keys_in(path: Path) -> list[str]:
+    """Return the lines of a key file that are no remarks: age writes when a key was made above it."""
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def _damaged_key(path: Path) -> VaultError:

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,29 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--json` (handed on as `as_json`)."""
     text = "每行一个 JSON 对象。 One JSON object a line."
     return click.option("--json", "as_json", is_flag=True, help=text)(command)
+
+
+def time_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--since` and `--until` (moments with a zone, or None)."""
+    since = "起，如 2026-01-31 或 2026-01-31T08:00（本机时区）。 From this day or moment on."
+    until = "止；只写日期时含当日。 Before this moment; a day is in it."
+    first = click.option("--since", metavar="TIME", callback=_moment(days=0), help=since)
+    return first(click.option("--until", metavar="TIME", callback=_moment(days=1), help=until)(command))
+
+
+def _moment(*, days: int) -> Callable[[click.Context, click.Parameter, str | None], datetime | None]:
+    """Return what reads a moment of the clock on the wall; a day without a time is moved by so many days."""
+
+    def read(_ctx: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+        if value is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError as err:
+            raise click.BadParameter(tr(f"不是日期或时间：{value}", f"no day or time: {value}")) from err
+        return (moment + timedelta(days=days if len(value) == len("2026-01-31") else 0)).astimezone()
+
+    return read
 
 
 def settings(config_path: Path | None) -> Config:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import click
 from dlp import certificate
 from dlp.cli import faces, papers, records
 from dlp.cli.faces import tr
-from dlp.model import State
+from dlp.model import Level, State
 from dlp.service import certify
 from dlp.service.certify import Papers
 from dlp.service.desk import Desk
 from dlp.service.files import write_all
 from dlp.service.receipt import STATES
-from dlp.store import Job
+from dlp.store import Job, JobFilter
+
+PAGE = 100  # jobs that a list for people shows
 
 
 @click.group("quarantine")
@@ -30,18 +34,48 @@ def command() -> None:
 @faces.options
 @faces.json_option
 @click.option("--state", type=click.Choice([s.value for s in State]), help="只列此状态。 Only this state.")
-def list_(config_path: Path | None, state: str | None, *, as_json: bool) -> None:
+@click.option("--level", type=click.Choice([level.value for level in Level]), help="只列此级别。 Only this level.")
+@click.option("--source", default="", help="只列此来源，如 folder:外发。 Only from this source.")
+@click.option("--owner", default="", help="只列此窗口或责任人。 Only of this owner.")
+@click.option("--name", default="", help="文件名中的文字。 Text in the name of the file.")
+@faces.time_options
+@click.option("--limit", type=click.IntRange(min=0), help="最多列几个（默认 100，--json 全部）。 At most so many.")
+@click.option("--before", default="", help="接着列：只列早于此编号的。 Go on below this job.")
+def list_(
+    config_path: Path | None,
+    *,
+    state: str | None,
+    level: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    before: str,
+    as_json: bool,
+    **words: str,
+) -> None:
     """列出隔离和拦截的任务，新的在前。 List held and blocked jobs, newest first."""
+    wanted = State(state) if state else None
+    only = JobFilter(
+        level=Level(level) if level else None,
+        since=since.timestamp() if since else 0.0,
+        until=until.timestamp() if until else float("inf"),
+        **words,
+    )
     with Desk.open(faces.settings(config_path)) as desk:
-        jobs = desk.held(State(state) if state else None)
-    if as_json:
-        faces.lines(records.job(job, whole=False) for job in jobs)
-        return
-    if not jobs:
+        if as_json:
+            jobs = islice(desk.each_held(wanted, only=only, before=before), limit or None)
+            faces.lines(records.job(job, whole=False) for job in jobs)
+            return
+        shown = desk.held(wanted, only=only, limit=PAGE if limit is None else limit, before=before)
+        count = desk.count_held(wanted, only=only)
+    if not shown:
         faces.say(tr("没有隔离或拦截的任务", "nothing is held or blocked"))
         return
     titles = (tr("编号", "job"), tr("文件", "file"), tr("状态", "state"), tr("级别", "level"), tr("原因", "why"))
-    faces.table(titles, (_row(job) for job in jobs))
+    faces.table(titles, (_row(job) for job in shown))
+    if count > len(shown):
+        more = f"--before {shown[-1].id}"
+        faces.say(tr(f"共 {count} 个；接着列：{more}", f"{count} in all; go on with {more}"))
 
 
 def _row(job: Job) -> tuple[str, ...]:
@@ -62,7 +96,7 @@ def show(config_path: Path | None, job_id: str, paper: Papers, *, as_json: bool)
     Show one job: verdict, masked evidence, articles; hand out its certificate of redaction.
     """
     with Desk.open(faces.settings(config_path)) as desk:
-        job = desk.show(job_id)
+        job = desk.show(job_id, person=getpass.getuser())
         papers.check(paper)
         if paper.certificate is not None:
             write_all(certify.lay_out(desk.certificate(job.id), paper))

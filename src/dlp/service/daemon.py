@@ -16,11 +16,13 @@ from dlp import config as configuration
 from dlp.config import Config
 from dlp.errors import DlpError, StoreError, trace
 from dlp.model import Outcome, Say, State
+from dlp.service import origins
 from dlp.service.desk import channels, open_vault
 from dlp.service.gate import Gate, threads
 from dlp.service.gateway import Gateway
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
+from dlp.service.notary import Notary
 from dlp.sources import Files, Found, Onward, ReleaseError
 from dlp.sources.printer import PrinterSource
 from dlp.store import Job
@@ -42,6 +44,7 @@ class Running(NamedTuple):
     waiting: queue.Queue[Found | None]
     stop: threading.Event
     report: Callable[[Outcome], None]
+    notary: Notary
 
     @property
     def folders(self) -> tuple[Files, ...]:
@@ -82,6 +85,7 @@ def run(
         finally:
             running.gate.close()
             running.store.note(actor=ACTOR, kind="stopped", job="", body={})
+            running.notary.look(now=True)
             running.store.close()
     return 0
 
@@ -101,6 +105,7 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
         store=store,
         sources=channels(config, key),
     )
+    origins.begin(config, store)
     _check_objects(line, store)
     _tell_missing(line, store)
     if config.sandbox.level == "rlimits":
@@ -113,7 +118,9 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
         job="",
         body={"packs": kit.matcher.digest, "policy": config.policy.digest, "shadow": config.policy.shadow},
     )
-    return Running(gate, line, store, queue.Queue(WAITING), threading.Event(), report)
+    notary = Notary(config, store)
+    notary.look()
+    return Running(gate, line, store, queue.Queue(WAITING), threading.Event(), report, notary)
 
 
 def _check_objects(line: Line, store: SqliteStore) -> None:
@@ -177,6 +184,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if hup.is_set():
             hup.clear()
             _reload(running, reread)
+        running.notary.look()
         if any(not w.is_alive() for w in watchers) or (gateway is not None and not gateway.is_well):
             LOG.critical("a watcher of folders or queues died; stopping so that the service manager starts it again")
             running.stop.set()

@@ -7,19 +7,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dlp import audit, certificate, pipeline
+from dlp import certificate, pipeline
 from dlp.certificate import Signed
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, UsageError
 from dlp.model import Say, State
-from dlp.service import compiled
+from dlp.service import compiled, trail
 from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.keys import deployment_key
 from dlp.service.line import Channel, Line
 from dlp.service.receipt import STATES
+from dlp.service.trail import Evidence, Verification
 from dlp.sources.folder import FolderSource
 from dlp.sources.printer import PrinterSource
-from dlp.store import AuditEvent, Job
+from dlp.store import AuditEvent, Job, JobFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
@@ -36,14 +37,33 @@ class Desk:
         """Open the store of `config`; StoreError when there is none yet or it cannot be read."""
         return cls(config, SqliteStore.open(Path(config.store.path), create=False))
 
-    def held(self, state: State | None = None) -> tuple[Job, ...]:
-        """Return the jobs in `state`, newest first; None means what waits in the vault: held, blocked, failed."""
-        wanted = (state,) if state else (State.HELD, State.BLOCKED, State.FAILED)
-        return self.store.jobs(states=wanted)
+    def held(
+        self, state: State | None = None, *, only: JobFilter | None = None, limit: int = 0, before: str = ""
+    ) -> tuple[Job, ...]:
+        """Return the jobs in `state`, newest first; None means what waits in the vault: held, blocked, failed.
 
-    def show(self, prefix: str) -> Job:
-        """Return one job by its id or a unique beginning of it; NotFound when there is none."""
-        return self.store.get(prefix)
+        `limit` 0 means all; `before` is the id below which to go on.
+        """
+        return self.store.jobs(_waiting(state), only=only, limit=limit, before=before)
+
+    def each_held(
+        self, state: State | None = None, *, only: JobFilter | None = None, before: str = ""
+    ) -> Iterator[Job]:
+        """Give the same jobs, read a page at a time."""
+        return self.store.each(_waiting(state), only=only, before=before)
+
+    def count_held(self, state: State | None = None, *, only: JobFilter | None = None) -> int:
+        """Return how many there are."""
+        return self.store.count(_waiting(state), only=only)
+
+    def show(self, prefix: str, *, person: str) -> Job:
+        """Return one job by its id or a unique beginning of it; NotFound when there is none.
+
+        That the person was shown what a job at 机密 or above holds is in the trail before it is returned.
+        """
+        job = self.store.get(prefix)
+        trail.seen(self.store, person, job, "evidence")
+        return job
 
     def release(self, prefix: str, *, actor: str, reason: str) -> Job:
         """Release a held job into its release folder; Denied when it is not held, VaultError without the key."""
@@ -68,9 +88,9 @@ class Desk:
             )
         return certificate.read(job.certificate)
 
-    def audit_verify(self) -> audit.Report:
-        """Return whether the whole chain holds, and where it breaks if it does not."""
-        return audit.verify(self.store.events(), heads=dict([self.store.head()]))
+    def audit_verify(self, given: Evidence | None = None) -> Verification:
+        """Return whether the whole trail holds, and what is wrong if it does not."""
+        return trail.verify(self.config, self.store, given)
 
     def events(self) -> Iterator[AuditEvent]:
         """Return every audit event, oldest first."""
@@ -104,6 +124,10 @@ class Desk:
                 ),
             )
         return job
+
+
+def _waiting(state: State | None) -> tuple[State, ...]:
+    return (state,) if state else (State.HELD, State.BLOCKED, State.FAILED)
 
 
 class _reviewing:  # noqa: N801  used as a function

@@ -25,11 +25,12 @@ VALUES (:seq, :at, :actor, :kind, :job, :body, :prev, :hash, :mac)
 class Entry:
     """A change that is being written. `key` is None while the trail has no key yet."""
 
-    def __init__(self, db: sqlite3.Connection, seq: int, prev: str, key: Key | None) -> None:
+    def __init__(self, db: sqlite3.Connection, held: Held, seq: int, prev: str) -> None:
         self.db = db
+        self._held = held
         self._seq = seq
         self._prev = prev
-        self.key = key
+        self.key: Key | None = None
 
     @classmethod
     @contextmanager
@@ -37,27 +38,20 @@ class Entry:
         """Give one immediate transaction: all of it is durable afterwards, or nothing is."""
         with file.held() as held, cls._transaction(db):
             seq, prev, key = mark(db, held, file)
-            entry = cls(db, seq, prev, key)
+            entry = cls(db, held, seq, prev)
+            entry.key = key
             yield entry
-            db.execute("COMMIT")
-            entry.move_on(held)
+            entry.finish()
 
     @classmethod
     @contextmanager
-    def begin(cls, db: sqlite3.Connection, file: Ratchet, secret: bytes) -> Iterator[Self]:
-        """Give a transaction whose events are sealed from `secret` on, whatever key there was before.
-
-        The key is laid down first and marked as not begun: a crash before the commit leaves a mark, and no event that
-        is sealed with a key of which the trail does not tell.
-        """
+    def begin(cls, db: sqlite3.Connection, file: Ratchet) -> Iterator[Self]:
+        """Give a transaction for a first key, whatever key there was before."""
         with file.held() as held, cls._transaction(db):
             seq, prev, _ = last(db)
-            key = Key(seq + 1, secret, begun=False)
-            held.write(key)
-            entry = cls(db, seq, prev, key)
+            entry = cls(db, held, seq, prev)
             yield entry
-            db.execute("COMMIT")
-            entry.move_on(held)
+            entry.finish()
 
     @staticmethod
     @contextmanager
@@ -83,10 +77,20 @@ class Entry:
         if self.key:
             self.key = Key(seq + 1, ratchet.following(self.key.secret))
 
-    def move_on(self, held: Held) -> None:
-        """Let the key file follow what was committed."""
+    def lay(self, secret: bytes) -> None:
+        """Lay a first key down, whatever key there was before, and mark it as not begun.
+
+        A crash before the commit leaves that mark, and no event that is sealed with a key of which the trail does not
+        tell.
+        """
+        self.key = Key(self._seq + 1, secret, begun=False)
+        self._held.write(self.key)
+
+    def finish(self) -> None:
+        """Commit, and let the key file follow what was committed."""
+        self.db.execute("COMMIT")
         if self.key:
-            held.write(self.key)
+            self._held.write(self.key)
 
 
 def last(db: sqlite3.Connection) -> tuple[int, str, str]:

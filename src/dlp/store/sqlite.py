@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -189,14 +189,30 @@ class SqliteStore:
         with self._change() as entry:
             entry.append(actor, kind, job, body)
 
-    def begin(self, secret: bytes, *, actor: str, kind: str, body: dict[str, Any]) -> None:
-        """Seal every event from the next one on, which this call appends; `secret` is its key.
+    def begin(
+        self,
+        secret: bytes,
+        *,
+        actor: str,
+        kind: str,
+        body: dict[str, Any],
+        first: Callable[[tuple[AuditEvent, ...]], None],
+        anew: bool = False,
+    ) -> bool:
+        """Seal every event from the next one on, which this call appends; `secret` is its key. False: sealed already.
 
-        A key that was there before is given up: whoever calls this knows that there was none, or that it is lost.
+        With `anew`, a key that was there before is given up: whoever calls this knows that it is lost. `first` is
+        called before anything is written, with the events of this kind that there are, while nobody else can begin.
         """
         self._ratchet.lay()
-        with self._look() as db, Entry.begin(db, self._ratchet, secret) as entry:
+        road = Entry.begin if anew else Entry.open
+        with self._look() as db, road(db, self._ratchet) as entry:
+            if entry.key is not None:
+                return False
+            first(_events(db, EventFilter(kind=kind)))
+            entry.lay(secret)
             entry.append(actor, kind, "", body)
+        return True
 
     def is_sealed(self) -> bool:
         """Tell whether events are sealed: from the first key on, they are for ever."""
@@ -239,9 +255,8 @@ class SqliteStore:
             found = _ids(db, states, limit, before, only)
             return tuple(job_of(db.execute(GET_JOB, {"id": one}).fetchone()[0]) for one in found)
 
-    def each(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> Iterator[Job]:
+    def each(self, states: Sequence[State] = (), *, before: str = "", only: JobFilter | None = None) -> Iterator[Job]:
         """Give jobs newest first, read a page at a time: other work goes on meanwhile."""
-        before = ""
         while page := self.jobs(states, limit=PAGE, before=before, only=only):
             yield from page
             before = page[-1].id
@@ -290,11 +305,8 @@ class SqliteStore:
 
     def find_events(self, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:
         """Return the audit events that are wanted, newest first; `before` is the sequence below which to go on."""
-        asked = {name: value for name, value in msgspec.structs.asdict(only).items() if value}
-        query = LIST_EVENTS.format(only=" ".join(ONLY_EVENTS[name] for name in asked))  # fixed texts are put in
         with self._look() as db:
-            rows = db.execute(query, {**asked, "before": before or LAST_SEQ, "limit": limit or -1})
-            return tuple(_event(row) for row in rows)
+            return _events(db, only, limit=limit, before=before)
 
     def head(self) -> tuple[int, str]:
         """Return sequence and hash of the last event."""
@@ -355,6 +367,13 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
         "until": only.until,
         "needle": schema.needle(only.name),
     }
+
+
+def _events(db: sqlite3.Connection, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:
+    asked = {name: value for name, value in msgspec.structs.asdict(only).items() if value}
+    query = LIST_EVENTS.format(only=" ".join(ONLY_EVENTS[name] for name in asked))  # fixed texts are put in
+    rows = db.execute(query, {**asked, "before": before or LAST_SEQ, "limit": limit or -1})
+    return tuple(_event(row) for row in rows)
 
 
 def _one(db: sqlite3.Connection, id: str) -> Job:  # noqa: A002  the column's name

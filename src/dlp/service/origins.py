@@ -1,0 +1,88 @@
+"""How an audit chain begins: a first key that is sealed to people, and kept by the gate only to move on from it.
+
+The order survives a crash: first the origin is written, then the key and the event that begins with it. An origin whose
+event never came is written over by the next attempt.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from dlp import durable, origin, ratchet
+from dlp.audit import KEYED
+from dlp.config import Config
+from dlp.errors import Denied, StoreError
+from dlp.model import Say
+from dlp.origin import Origin
+from dlp.service import keys
+from dlp.service.certify import state_folder
+from dlp.store import AuditEvent
+from dlp.store.sqlite import SqliteStore
+from dlp.vault import read_recipients
+
+FILE = "audit.origin"
+ACTOR = "gate"
+
+
+def begin(config: Config, store: SqliteStore) -> Origin | None:
+    """Seal the trail from its next event on, unless it is sealed already: then None. StoreError where it cannot be."""
+    if store.is_sealed():
+        return None
+    made, begun = _begin(config, store, actor=ACTOR, body={}, anew=False)
+    return made if begun else None
+
+
+def renew(config: Config, store: SqliteStore, *, actor: str, reason: str) -> Origin:
+    """Begin a new chain in the trail of which the key is lost, or ahead of the books; the trail tells who and why.
+
+    Denied while the key is there and fits: nobody changes it without need.
+    """
+    try:
+        (seq, _, mac), key = store.key()
+        fits = key is not None and key.begun and mac != "" and key.seq <= seq + 1
+    except StoreError:
+        fits, seq, key = False, store.head()[0], None
+    if fits:
+        raise Denied(
+            Say("审计密钥完好，不必更换", "the audit key is there and fits: there is nothing to renew"),
+            Say("密钥丢失、损坏，或任务库恢复为旧副本后才可更换", "only a lost key, or restored books, are a reason"),
+        )
+    body = {"reason": reason}
+    if key is not None and key.seq > seq + 1:
+        body["lost"] = f"{seq + 1}-{key.seq - 1}"
+    return _begin(config, store, actor=actor, body=body, anew=True)[0]
+
+
+def kept(path: Path) -> tuple[Origin, ...]:
+    """Return the origins in a file; StoreError when it is damaged or cannot be read."""
+    try:
+        return origin.read(path.read_bytes())
+    except (OSError, ValueError) as err:
+        raise StoreError(
+            Say(f"开链凭据损坏或不可读：{path}", f"the origins of the audit chain are damaged: {path}"),
+            Say("请用留存的副本核对、恢复", "compare with the copy that was carried away, and restore it"),
+        ) from err
+
+
+def file_of(config: Config) -> Path:
+    """Return where the origins of this site are."""
+    return state_folder(config) / FILE
+
+
+def _begin(config: Config, store: SqliteStore, *, actor: str, body: dict[str, str], anew: bool) -> tuple[Origin, bool]:
+    """Return the origin of a new chain, and whether it began: without `anew`, only where nothing is sealed."""
+    paths = config.audit.recipients or (Path(config.vault.folder) / "recipient.txt",)
+    recipients = [one for path in paths for one in read_recipients(Path(path))]
+    secret = secrets.token_bytes(ratchet.SIZE)
+    made = origin.make(secret, recipients)
+
+    def write(begun: tuple[AuditEvent, ...]) -> None:
+        path = file_of(config)
+        told = {event.body.get("chain") for event in begun}
+        before = [one for one in (kept(path) if path.exists() else ()) if one.chain in told]
+        keys.part_of(path, origin.write([*before, made])).rename(path)
+        durable.fsync_dir(path.parent)
+
+    more = {"chain": made.chain, **body}
+    return made, store.begin(secret, actor=actor, kind=KEYED, body=more, first=write, anew=anew)
