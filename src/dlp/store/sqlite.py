@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -29,22 +29,20 @@ from dlp.store.schema import VERSION, job_of
 GET_JOB = "SELECT value FROM job WHERE id = :id"
 FIND_JOB = "SELECT value FROM job WHERE id >= :low AND id < :high LIMIT 2"
 STATE_OF_JOB = "SELECT state, updated FROM job WHERE id = :id"
-JOBS_OF_STATE = """
-SELECT id FROM job
-WHERE state = :state AND id < :before
-  AND (:level = '' OR level = :level) AND (:source = '' OR source = :source) AND (:owner = '' OR owner = :owner)
-  AND created >= :since AND created < :until AND (:needle = '' OR instr(needle, :needle) > 0)
-ORDER BY id DESC LIMIT :limit
-"""
-COUNT_JOBS = """
-SELECT count(*) FROM job
-WHERE state = :state
-  AND (:level = '' OR level = :level) AND (:source = '' OR source = :source) AND (:owner = '' OR owner = :owner)
-  AND created >= :since AND created < :until AND (:needle = '' OR instr(needle, :needle) > 0)
-"""
+JOBS_OF_STATE = "SELECT id FROM job WHERE state = :state AND id < :before {only} ORDER BY id DESC LIMIT :limit"
+COUNT_JOBS = "SELECT count(*) FROM job WHERE state = :state {only}"
+ONLY_JOBS = {
+    "level": "AND level = :level",
+    "source": "AND source = :source",
+    "owner": "AND owner = :owner",
+    "since": "AND created >= :since",
+    "until": "AND created < :until",
+    "needle": "AND instr(needle, :needle) > 0",
+}
+"""What a filter of jobs adds to `JOBS_OF_STATE` and `COUNT_JOBS`: only what is asked for."""
 EVENTS = """
 SELECT seq, at, actor, kind, job, body, prev, hash, mac FROM event
-WHERE seq > :after ORDER BY seq LIMIT 1000
+WHERE seq >= :first ORDER BY seq LIMIT 1000
 """
 LIST_EVENTS = """
 SELECT seq, at, actor, kind, job, body, prev, hash, mac FROM event
@@ -57,11 +55,11 @@ ONLY_EVENTS = {
     "since": "AND at >= :since",
     "until": "AND at < :until",
 }
-"""What a filter of events adds to `LIST_EVENTS`: only what is asked for, so that each question has its index."""
+"""The same for `LIST_EVENTS`: so each question has its index."""
 UNFINISHED = (State.TAKING, State.STORED, State.DECIDED, State.RELEASING)
 KEY_FILE = "audit.key"
 LAST_ID = "\uffff"  # greater than every id
-LAST_SEQ = (1 << 63) - 1
+FIRST_SEQ, LAST_SEQ = -(1 << 63), (1 << 63) - 1  # what a number in SQLite can be
 PAGE = 500  # jobs or ids read under one lock
 
 
@@ -264,8 +262,8 @@ class SqliteStore:
     def count(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> int:
         """Return how many jobs there are."""
         with self._snapshot() as db:
-            wanted = _wanted(only)
-            rows = (db.execute(COUNT_JOBS, {**wanted, "state": state.value}).fetchone() for state in _once(states))
+            query, wanted = _asking(COUNT_JOBS, _wanted(only), ONLY_JOBS)
+            rows = (db.execute(query, {**wanted, "state": state.value}).fetchone() for state in _once(states))
             return sum(row[0] for row in rows)
 
     def unfinished(self) -> tuple[Job, ...]:
@@ -292,16 +290,17 @@ class SqliteStore:
             for one, row in zip(page, rows, strict=True):
                 yield (one, State(row[0]), row[1]) if row else (one, None, 0.0)
 
-    def events(self, after: int = 0) -> Iterator[AuditEvent]:
-        """Give the audit events after sequence `after`, oldest first."""
+    def events(self, after: int | None = None) -> Iterator[AuditEvent]:
+        """Give the audit events after sequence `after`, oldest first; without it all, whatever number they have."""
+        first = FIRST_SEQ if after is None else after + 1
         while True:
             with self._look() as db:
-                rows = db.execute(EVENTS, {"after": after}).fetchall()
+                rows = db.execute(EVENTS, {"first": first}).fetchall()
             for row in rows:
                 yield _event(row)
-            if not rows:
+            if not rows or rows[-1][0] == LAST_SEQ:
                 return
-            after = rows[-1][0]
+            first = rows[-1][0] + 1
 
     def find_events(self, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:
         """Return the audit events that are wanted, newest first; `before` is the sequence below which to go on."""
@@ -346,10 +345,9 @@ def _ids(
     db: sqlite3.Connection, states: Sequence[State], limit: int, before: str, only: JobFilter | None
 ) -> tuple[str, ...]:
     """Return ids newest first. Each state is one stretch of the index; the stretches are merged."""
-    wanted = {**_wanted(only), "before": before or LAST_ID, "limit": limit or -1}
-    stretches = [
-        [row[0] for row in db.execute(JOBS_OF_STATE, {**wanted, "state": state.value})] for state in _once(states)
-    ]
+    query, wanted = _asking(JOBS_OF_STATE, _wanted(only), ONLY_JOBS)
+    wanted |= {"before": before or LAST_ID, "limit": limit or -1}
+    stretches = [[row[0] for row in db.execute(query, {**wanted, "state": state.value})] for state in _once(states)]
     return tuple(islice(heapq.merge(*stretches, reverse=True), limit or None))
 
 
@@ -363,15 +361,20 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
         "level": only.level.value if only.level else "",
         "source": only.source,
         "owner": only.owner,
-        "since": only.since,
-        "until": only.until,
+        "since": only.since or "",
+        "until": only.until if only.until < float("inf") else "",
         "needle": schema.needle(only.name),
     }
 
 
+def _asking(query: str, wanted: dict[str, Any], parts: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Return a query that asks for what is wanted, and its values. Only fixed texts are put into it."""
+    asked = {name: value for name, value in wanted.items() if value != ""}
+    return query.format(only=" ".join(parts[name] for name in asked)), asked
+
+
 def _events(db: sqlite3.Connection, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:
-    asked = {name: value for name, value in msgspec.structs.asdict(only).items() if value}
-    query = LIST_EVENTS.format(only=" ".join(ONLY_EVENTS[name] for name in asked))  # fixed texts are put in
+    query, asked = _asking(LIST_EVENTS, msgspec.structs.asdict(only), ONLY_EVENTS)
     rows = db.execute(query, {**asked, "before": before or LAST_SEQ, "limit": limit or -1})
     return tuple(_event(row) for row in rows)
 
