@@ -709,8 +709,9 @@ def test_two_signers_at_once_do_not_mix_lines(site: Laid) -> None:
         thread.join()
     for store in stores:
         store.close()
-    assert len(site.points.read_text().splitlines()) == 33
-    assert site.told() == []
+    seen = site.verify()
+    assert seen.holds
+    assert [made.number for made in seen.checkpoints] == list(range(1, 34))
 
 
 # --- where the private key is --------------------------------------------------------------------------------------
@@ -871,6 +872,16 @@ def test_the_trail_is_listed_by_person_file_kind_and_time(gate: Place, site: Lai
     store.close()
     assert {r["job"][-1] for r in gate.json("audit", "list", "--file", "工资")} == {"1", "2"}
     assert [r["job"][-1] for r in gate.json("audit", "list", "--file", f"01J{3:023d}")] == ["3"]
+
+
+def test_a_trail_can_begin_before_the_first_start(tmp_path: Path) -> None:
+    """`audit init` on a new site makes key and origin; the first start goes on with them, and a second init with both."""
+    place = sites.lay(tmp_path, extra='[audit]\nsyslog = ""\n')
+    (first,) = place.json("audit", "init")
+    place.run("run", "--once")
+    assert place.json("audit", "init") == [first]
+    (row,) = place.json("audit", "verify")
+    assert (row["ok"], row["keyed"], row["sealed"]) == (True, [1], row["count"])
 
 
 def test_the_key_is_renewed_by_command_with_a_reason(gate: Place, site: Laid) -> None:

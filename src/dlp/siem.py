@@ -58,7 +58,8 @@ _SEVERITIES = {
 }
 _BY_ACTION = {"alert": 2, "redact": 3, "quarantine": 3, "block": 4}
 _CEF_SEVERITIES = {1: 1, 2: 3, 3: 5, 4: 8, 5: 10}
-_CONFIDENTIALITY = {"公开": 1, "秘密": 2, "机密": 3, "绝密": 4, "敏感信息": 5, "一般": 6}
+_CONFIDENTIALITY = {"公开": 1, "秘密": 2, "机密": 3, "绝密": 4}
+"""Level -> Not Confidential, Confidential, Secret, Top Secret; others go by their own name."""
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 """Characters that break a line somewhere, or that a reader does not see."""
 
@@ -88,9 +89,9 @@ def cef(event: AuditEvent) -> str:
     own = {"job": event.job, "level": body.get("level"), "hash": event.hash, "body": _json(body)}
     for number, (label, one) in enumerate(own.items(), 1):
         if one:
-            fields |= {f"cs{number}Label": label, f"cs{number}": one}
+            fields |= {f"cs{number}Label": label, f"cs{number}": str(one)}
     extension = " ".join(f"{name}={_value(str(one))}" for name, one in fields.items() if one not in (None, ""))
-    return f"CEF:0|{'|'.join(map(_word, head))}|{extension}"
+    return f"CEF:0|{'|'.join(_word(str(one)) for one in head)}|{extension}"
 
 
 def ocsf(event: AuditEvent) -> str:
@@ -141,13 +142,14 @@ def _common(event: AuditEvent, kind: int, activity: int) -> dict[str, Any]:
 
 def _finding(event: AuditEvent) -> dict[str, Any]:
     level, policy = event.body.get("level"), event.body.get("policy")
+    named = _CONFIDENTIALITY.get(level, OTHER) if isinstance(level, str) else 0
     secrecy: dict[str, Any] = {
-        "confidentiality_id": _CONFIDENTIALITY.get(level, OTHER) if isinstance(level, str) else 0,
+        "confidentiality_id": named,
         "detection_system_id": 2,  # a DLP gateway
         "data_lifecycle_state_id": 2,  # in transit
         "policy": {"uid": policy if isinstance(policy, str) and policy else "unknown"},
     }
-    if isinstance(level, str):
+    if named == OTHER:
         secrecy["confidentiality"] = level
     return {
         "finding_info": {"uid": event.job or str(event.seq), "title": event.kind},

@@ -53,7 +53,7 @@ def init(
     config = faces.settings(config_path)
     if renew and not reason.strip():
         raise UsageError(Say("必须写明理由", "a reason is required"), Say("用 --reason 写明", "give it with --reason"))
-    with Desk.open(config) as desk:
+    with Desk.prepare(config) as desk:
         if renew:
             origins.renew(config, desk.store, actor=getpass.getuser(), reason=reason)
         else:

@@ -37,6 +37,13 @@ class Desk:
         """Open the store of `config`; StoreError when there is none yet or it cannot be read."""
         return cls(config, SqliteStore.open(Path(config.store.path), create=False))
 
+    @classmethod
+    def prepare(cls, config: Config) -> Self:
+        """Open the store of `config`, and make store and keys where nothing has started yet."""
+        open_vault(config)
+        path = Path(config.store.path)
+        return cls(config, SqliteStore.open(path, create=not path.exists()))
+
     def held(
         self, state: State | None = None, *, only: JobFilter | None = None, limit: int = 0, before: str = ""
     ) -> tuple[Job, ...]:

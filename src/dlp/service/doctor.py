@@ -14,9 +14,11 @@ from dlp import draw, match, ocr, sandbox, signature, words
 from dlp.config import Config
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
-from dlp.service import certify, signing
+from dlp.ratchet import Ratchet
+from dlp.service import certify, origins, signing
 from dlp.service.gate import load_packs
 from dlp.sources.printer import PrinterSource
+from dlp.store.sqlite import KEY_FILE
 
 LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
 
@@ -151,6 +153,28 @@ def _certificates(config: Config) -> Iterator[Check]:
     yield Check(name="certificates", ok=True, say=say)
 
 
+def _trail(config: Config) -> Iterator[Check]:
+    path = origins.file_of(config)
+    if not path.exists():
+        none = Say("首次启动时启用封印", "sealed from the first start on")
+        yield Check(name="audit", ok=True, say=none)
+        return
+    try:
+        begun = origins.kept(path)
+        with Ratchet(path.with_name(KEY_FILE)).held() as held:
+            there = held.read() is not None
+    except DlpError as err:
+        yield Check(name="audit", ok=False, say=err.say, exit=err.exit)
+        return
+    say = Say(f"链号 {begun[-1].chain[:16]}，封印已启用", f"chain {begun[-1].chain[:16]}, sealed")
+    if not config.audit.recipients and Path(config.vault.identity).exists():
+        say = Say(
+            f"{say.zh}；打开凭据的私钥在本机，防不了控制本机的人，宜移走或另设 [audit] recipients",
+            f"{say.en}; the private key is here, and so for whoever owns this machine: move it, or set recipients",
+        )
+    yield Check(name="audit", ok=there, say=say if there else Say("审计密钥是空的", "the audit key is empty"), exit=5)
+
+
 def _space(config: Config) -> Iterator[Check]:
     for name, folder, code in (("vault", Path(config.vault.folder), 6), ("store", Path(config.store.path).parent, 5)):
         there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
@@ -170,5 +194,6 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _printers,
     _vault,
     _certificates,
+    _trail,
     _space,
 )

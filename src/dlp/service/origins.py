@@ -55,9 +55,11 @@ def renew(config: Config, store: SqliteStore, *, actor: str, reason: str) -> Ori
 
 
 def kept(path: Path) -> tuple[Origin, ...]:
-    """Return the origins in a file; StoreError when it is damaged or cannot be read."""
+    """Return the origins in a file, at least one; StoreError when it is damaged or cannot be read."""
     try:
-        return origin.read(path.read_bytes())
+        if found := origin.read(path.read_bytes()):
+            return found
+        raise ValueError("an empty file")
     except (OSError, ValueError) as err:
         raise StoreError(
             Say(f"开链凭据损坏或不可读：{path}", f"the origins of the audit chain are damaged: {path}"),
