@@ -541,7 +541,7 @@ def test_a_printed_origin_verifies(site: Laid, tmp_path: Path) -> None:
     assert origins.kept(scanned) == (own,)
     assert origin.code(own) == origin.code(own).upper()
     assert len(origin.code(own)) < 1_000
-    for text in ("DLPA1:AB:CD", "DLPA1:", "{}", "x", '{"form":"?","chain":"' + own.chain + '","sealed":""}'):
+    for text in ("", "DLPA1:AB:CD", "DLPA1:", "{}", "x", '{"form":"?","chain":"' + own.chain + '","sealed":""}'):
         scanned.write_text(text)
         with pytest.raises(StoreError, match="origins"):
             origins.kept(scanned)
@@ -875,7 +875,7 @@ def test_the_trail_is_listed_by_person_file_kind_and_time(gate: Place, site: Lai
 
 
 def test_a_trail_can_begin_before_the_first_start(tmp_path: Path) -> None:
-    """`audit init` on a new site makes key and origin; the first start goes on with them, and a second init with both."""
+    """`audit init` on a new site makes key and origin; the first start and a second init go on with them."""
     place = sites.lay(tmp_path, extra='[audit]\nsyslog = ""\n')
     (first,) = place.json("audit", "init")
     place.run("run", "--once")

@@ -57,10 +57,13 @@ def write(origins: Sequence[Origin]) -> bytes:
 
 
 def read(raw: bytes) -> tuple[Origin, ...]:
-    """Return the origins in a file, each as JSON or as the text of its printed code; ValueError when one is neither."""
+    """Return the origins in a file, each as JSON or as the text of its printed code.
+
+    ValueError when one is neither, when there is none, or when there are too many.
+    """
     lines = [line.strip() for line in raw.splitlines() if line.strip()]
-    if len(lines) > MOST:
-        raise ValueError("too many origins")
+    if not 0 < len(lines) <= MOST:
+        raise ValueError("no origins, or too many")
     return tuple(from_code(line.decode()) if line.startswith(CODE.encode()) else _read(line) for line in lines)
 
 

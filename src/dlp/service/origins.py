@@ -57,9 +57,7 @@ def renew(config: Config, store: SqliteStore, *, actor: str, reason: str) -> Ori
 def kept(path: Path) -> tuple[Origin, ...]:
     """Return the origins in a file, at least one; StoreError when it is damaged or cannot be read."""
     try:
-        if found := origin.read(path.read_bytes()):
-            return found
-        raise ValueError("an empty file")
+        return origin.read(path.read_bytes())
     except (OSError, ValueError) as err:
         raise StoreError(
             Say(f"开链凭据损坏或不可读：{path}", f"the origins of the audit chain are damaged: {path}"),
