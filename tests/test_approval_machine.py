@@ -139,6 +139,7 @@ class Office(RuleBasedStateMachine):
         regime=st.sampled_from([None, Regime.STATE, Regime.STATE, Regime.STATE, *Regime]),
         copies=st.integers(0, 3),
         requester=st.sampled_from(["clerk", "head", "secretary", "chief"]),
+        applicant=st.sampled_from(["", "", "zheng", "li"]),
         site=st.sampled_from([GRADE_A, GRADE_A, GRADE_A, GRADE_B, PLAIN, evolve(GRADE_A, system="机密")]),
         claim=st.sampled_from([None, None, None, Claim(level=Level.TOP_SECRET), Claim(regime=Regime.STATE)]),
         circle=st.sampled_from([Circle.WITHIN, Circle.WITHIN, Circle.WIDER, Circle.OUTSIDE]),
@@ -152,6 +153,7 @@ class Office(RuleBasedStateMachine):
         regime: Regime | None,
         copies: int,
         requester: str,
+        applicant: str,
         site: Site,
         claim: Claim | None,
         circle: Circle,
@@ -164,6 +166,7 @@ class Office(RuleBasedStateMachine):
         fields: dict[str, Any] = {
             "copies": copies,
             "requester": requester,
+            "applicant": applicant,
             "natural": self.people[requester].natural,
             "claims": (claim,) if claim else (),
             "recipients": (Recipient(name="王某", circle=circle, agreement=agreement),),
@@ -202,7 +205,7 @@ class Office(RuleBasedStateMachine):
         assert person.active
         assert role in person.roles
         assert who not in CLASHING
-        assert person.natural != asked.natural
+        assert person.natural not in (asked.natural, asked.applicant)
         assert who != asked.requester
         assert self.now >= self.latest
         assert all(w.yes for w in self.words), "signed after a rejection"
@@ -225,20 +228,24 @@ class Office(RuleBasedStateMachine):
         self.sign_as(who, role, due, decision, true=True)
 
     @precondition(opened)
-    @rule(data=st.data(), times=st.integers(1, 6), wise=st.booleans())
-    def go_up_the_ladder(self, data: st.DataObject, times: int, wise: bool) -> None:
+    @rule(data=st.data(), times=st.integers(1, 6), way=st.sampled_from(["wise", "wise", "any", "rogue"]))
+    def go_up_the_ladder(self, data: st.DataObject, times: int, way: str) -> None:
         """Those whose step it is sign one after the other at the right time, and what came of it is asked for.
 
-        The wise leave out those who may not: whoever asks himself, who has signed, who holds roles that clash.
+        The wise leave out those who may not: whoever it is for, who has signed, who holds roles that clash, who was
+        locked. The rogue take those first.
         """
         self.now = max(self.now, self.latest)
         for _ in range(times):
             assert self.case is not None
             step, due = pending(self.case), binding(self.case)
             fit = [p for p in self.people.values() if step and set(step.roles) & set(p.roles)]
-            if wise:
-                spent = {self.asked.natural, *(w.natural for w in self.words)}
-                fit = [p for p in fit if p.active and p.natural not in spent and p.id not in CLASHING]
+            spent = {self.asked.natural, self.asked.applicant, *(w.natural for w in self.words)}
+            good = [p for p in fit if p.active and p.natural not in spent and p.id not in CLASHING]
+            if way == "wise":
+                fit = good
+            elif way == "rogue":
+                fit = [p for p in fit if p not in good] or good
             if due is None or step is None or not fit:
                 break
             person = data.draw(st.sampled_from(fit))
