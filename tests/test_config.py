@@ -11,8 +11,10 @@ import dlp
 from dlp import config, policy
 from dlp.config import Config
 from dlp.errors import ConfigError
+from dlp.ladder import House, HouseStep
 from dlp.limits import Limits
 from dlp.model import Action, Gap, GapKind, Item, Level, Regime, Severity
+from dlp.rights import Role
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = Path(dlp.__file__).resolve().parent
@@ -23,6 +25,7 @@ EVERY_SECTION = """
 unit = "某某文印中心"
 qualification = "乙级"
 province = "浙江"
+system = "机密"
 language = "en"
 
 [[folders]]
@@ -53,6 +56,24 @@ action = "alert"
 when = { category = ["identity"], regime = ["state"], level_at_least = "秘密", severity_at_least = "high", gap = [] }
 say = "看"
 shadow = true
+
+[ladder]
+valid_hours = 48
+[[ladder.steps]]
+name = "财务会签"
+say = "财务科会签"
+say_en = "co-signed by finance"
+roles = ["department-head", "leader"]
+persons = 2
+unit = "财务科"
+again = true
+article = "《某某制度》第三条"
+level_at_least = "机密"
+regime = ["commercial", "work"]
+[[ladder.steps]]
+name = "b"
+say = "乙"
+roles = ["reviewer"]
 
 [limits]
 pages = 7
@@ -104,7 +125,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_section_is_read() -> None:
     """Each key of each section arrives as its type."""
     got = read(EVERY_SECTION)
-    assert got.site == config.Site(unit="某某文印中心", qualification="乙级", province="浙江", language="en")
+    assert got.site == config.Site(
+        unit="某某文印中心", qualification="乙级", province="浙江", system="机密", language="en"
+    )
     one, two = got.folders
     assert one == config.Folder(
         name="一号窗口",
@@ -124,6 +147,24 @@ def test_every_section_is_read() -> None:
     assert (clause.name, clause.action, clause.say, clause.shadow) == ("one", Action.ALERT, "看", True)
     assert clause.when == policy.When(
         category=("identity",), regime=(Regime.STATE,), level_at_least=Level.SECRET, severity_at_least=Severity.HIGH
+    )
+    assert got.ladder == House(
+        valid_hours=48,
+        steps=(
+            HouseStep(
+                name="财务会签",
+                say="财务科会签",
+                say_en="co-signed by finance",
+                roles=(Role.DEPARTMENT_HEAD, Role.LEADER),
+                persons=2,
+                unit="财务科",
+                again=True,
+                article="《某某制度》第三条",
+                level_at_least=Level.CONFIDENTIAL,
+                regime=(Regime.COMMERCIAL, Regime.WORK),
+            ),
+            HouseStep(name="b", say="乙", roles=(Role.REVIEWER,)),
+        ),
     )
     assert got.limits == Limits(pages=7, wall_seconds=1.5)
     assert got.sandbox == config.SandboxSpec(level="rlimits", user="gate", children=3)
@@ -247,11 +288,38 @@ port = 80
 
 @pytest.mark.parametrize(
     "section",
-    ["site", "packs", "policy", "limits", "sandbox", "vault", "store", "log"],
+    ["site", "packs", "policy", "ladder", "limits", "sandbox", "vault", "store", "log"],
 )
 def test_an_unknown_key_is_told_in_every_section(section: str) -> None:
     """A slip of the pen never means that a default holds in silence."""
     assert faults(f"[{section}]\n\nnonsense = 1\n") == [(3, f"{section}.nonsense")]
+
+
+def test_a_weaker_ladder_is_told_with_key_and_line() -> None:
+    """A step in place of a built-in one, signers who are none, spans out of range: each with its line."""
+    text = """[ladder]
+valid_hours = 48
+[[ladder.steps]]
+name = "leader"
+say = "x"
+roles = ["operator"]
+[[ladder.steps]]
+name = "甲"
+say = ""
+roles = []
+"""
+    assert faults(text) == [
+        (4, "ladder.steps[1].name"),
+        (6, "ladder.steps[1].roles"),
+        (9, "ladder.steps[2].say"),
+        (10, "ladder.steps[2].roles"),
+    ]
+    text = '[ladder]\nvalid_hours = 9999\n[[ladder.steps]]\nname = "a"\nsay = "x"\nroles = ["boss"]\npersons = 0\n'
+    assert faults(text) == [
+        (2, "ladder.valid_hours"),
+        (6, "ladder.steps[1].roles[1]"),
+        (7, "ladder.steps[1].persons"),
+    ]
 
 
 def test_an_unknown_key_is_told_in_a_folder_and_in_a_clause() -> None:

@@ -93,7 +93,7 @@ def test_the_cases_of_the_domain_sheet() -> None:
         assert (mark.level.value if mark.level else None) == case["level"]
         assert mark.term == case["term"]
         since = date.fromisoformat(case["issued"]) if case["issued"] else None
-        said = lint.status(mark, since, TODAY).zh
+        said = lint.status(mark, since, TODAY).say.zh
         if "异常" in wanted:
             assert "期限超限" in mark.issues
         elif "不自动到期" in wanted:
@@ -146,5 +146,5 @@ def test_the_end_of_a_term(level: Level | None, term: str | None, until: str | N
 
 def test_no_status_ever_lets_go() -> None:
     """Foreign and work marks have no state term; a state one without a day says so."""
-    assert "不是国家秘密" in lint.status(Mark(level=Level.SENSITIVE, regime=Regime.WORK), None, TODAY).zh
-    assert "无法计算" in lint.status(Mark(level=Level.SECRET, regime=Regime.STATE, term="5年"), None, TODAY).zh
+    assert "不是国家秘密" in lint.status(Mark(level=Level.SENSITIVE, regime=Regime.WORK), None, TODAY).say.zh
+    assert "无法计算" in lint.status(Mark(level=Level.SECRET, regime=Regime.STATE, term="5年"), None, TODAY).say.zh

@@ -16,27 +16,18 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from dlp import located
+from dlp import ladder, located
 from dlp.errors import ConfigError, Problem
+from dlp.ladder import House
 from dlp.limits import Limits
 from dlp.model import Frozen, Redacting, Say, evolve
 from dlp.policy import Clause, Policy
+from dlp.site import Site
 
-Qualification = Literal["无", "乙级", "甲级"]
 Watcher = Literal["auto", "inotify", "poll"]
 SandboxLevel = Literal["full", "rlimits"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Positive = Annotated[float, Meta(gt=0)]
-
-
-class Site(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The unit that runs this gate."""
-
-    unit: str = "（未填写单位名称）"
-    qualification: Qualification = "无"
-    """国家秘密载体印制资质; a unit without one refuses every state-secret job (实施条例 2024-09-01 第二十七条)."""
-    province: str = ""
-    language: Literal["zh", "en"] = "zh"
 
 
 class Folder(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -174,6 +165,7 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     printers: tuple[Printer, ...] = ()
     packs: Packs = Packs()
     policy: Policy = Policy()
+    ladder: House = House()
     redacting: Redacting = Redacting()
     limits: Limits = Limits()
     sandbox: SandboxSpec = SandboxSpec()
@@ -212,6 +204,7 @@ def parse(text: str, *, file: str, base: Path) -> Config:
     config = _anchored(raw if raw is not None else _what_fits(text), base)
     where = located.lines(text)
     problems += (*_impossible(config, file, where), *_impossible_printers(config, file, where))
+    problems += tuple(_fault(("ladder", *key), s.zh, s.en, file, where) for key, s in ladder.faults(config.ladder))
     if not problems:
         return config
     problems = tuple(sorted(problems, key=lambda p: p.line or 0))
@@ -400,13 +393,20 @@ def plain(config: Config) -> dict[str, Any]:
     return msgspec.to_builtins(config, enc_hook=str)  # type: ignore[no-any-return]
 
 
+TABLES = ("clauses", "exemptions", "steps")
+"""Keys of sections that are arrays of tables of their own."""
+
 HEAD = """# 文印闸配置示例。复制为 config.toml 后按需修改；删去的项按此处所示的默认值。
 # wenyin-gate: copy to config.toml and change what you need; what is left out has the value shown here.
 # 路径相对于本文件所在文件夹。Paths are relative to the folder of this file.
 # 检查：dlp config check    Check it with: dlp config check
 """
 NOTES: dict[str, tuple[str, ...]] = {
-    "site": ("本单位 This unit. qualification: 国家秘密载体印制资质 无 | 乙级 | 甲级; language: zh | en",),
+    "site": (
+        "本单位 This unit. qualification: 国家秘密载体印制资质 无 | 乙级 | 甲级; language: zh | en",
+        "system: 本机涉密信息系统等级 非涉密 | 秘密 | 机密 | 绝密；非涉密机上的国家秘密一律拒绝并报告",
+        "system: the highest state secret that this machine may hold by law; others are refused and reported.",
+    ),
     "folders": (
         "外发文件夹，可写多个 [[folders]]。watch: 放入处；release: 放行处；watcher: auto | inotify | poll",
         "Outgoing folders, as many as you like. A network share is polled by itself (auto).",
@@ -446,6 +446,17 @@ NOTES: dict[str, tuple[str, ...]] = {
         'reason = "对外公开的电话"',
         "expires = 2027-12-31",
     ),
+    "ladder": (
+        "审批梯次：制度和法规规定的环节内置，不可减少，只可用 [[ladder.steps]] 增加。valid_hours: 批准最多有效几小时",
+        "The built-in ladder is that of the regulations; a site adds steps and takes none away. Such as:",
+        "[[ladder.steps]]",
+        'name = "财务会签"',
+        'say = "财务科会签"',
+        'roles = ["department-head"]',
+        'unit = "财务科"',
+        'level_at_least = "机密"',
+        'regime = ["commercial"]',
+    ),
     "redacting": (
         "脱敏。mode: auto | keep | fixed-gap | raster；style: label | box | mask | pseudonym；reach: hit | cell | row",
         "fixed-gap hides the width of names, raster makes pictures of pages; reach: what of a table goes with a hit.",
@@ -484,7 +495,10 @@ def toml(config: Config) -> str:
         for table in tables:
             rows.append(f"[[{name}]]" if isinstance(value, list | tuple) else f"[{name}]")
             said = {key: inner for key, inner in table.items() if inner is not None}
-            rows += [f"{key} = {_toml(inner)}" for key, inner in said.items() if key not in ("clauses", "exemptions")]
+            rows += [f"{key} = {_toml(inner)}" for key, inner in said.items() if key not in TABLES]
+            for step in table.get("steps", ()):
+                rows.append("[[ladder.steps]]")
+                rows += [f"{key} = {_toml(inner)}" for key, inner in step.items() if inner is not None]
             if "clauses" in table:
                 rows += ["", *(f"# {note}" for note in NOTES["policy.clauses"])]
                 rows += _clauses(table["clauses"])

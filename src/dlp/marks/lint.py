@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
+from enum import Enum
+from typing import NamedTuple
 
 from dlp.marks.signs import COPY_NUMBER
 from dlp.marks.term import LONGEST_YEARS
@@ -35,6 +37,27 @@ _NUMBER = re.compile("[一-龥]{1,20}[〔\\[(](?:19|20)[0-9]{2}[〕\\])] ?[0-9]{
 _SPAN = re.compile("([0-9]+)(年|个月|日)")
 _ISO = re.compile("([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 _HAN_DIGITS = {c: i for i, c in enumerate("〇一二三四五六七八九")} | {"零": 0}
+
+
+class Standing(Enum):
+    """How a term stands on a day."""
+
+    NONE = "none"
+    """No state-secret mark, so the law gives it no term."""
+    LONG = "long"
+    EVENT = "event"
+    UNKNOWN = "unknown"
+    RUNNING = "running"
+    OVER = "over"
+    """期满待确认: over by the calendar, and a person must confirm it."""
+
+
+class Term(NamedTuple):
+    """How a term stands, the day on which it ends where that is known, and what is said of it."""
+
+    standing: Standing
+    until: date | None
+    say: Say
 
 
 def issued(view: View) -> date | None:
@@ -71,24 +94,30 @@ def ends(level: Level | None, term: str | None, since: date | None) -> date | No
     return _later(since, months=count * (12 if span[2] == "年" else 1))
 
 
-def status(mark: Mark, since: date | None, today: date) -> Say:
-    """Return what is to be said of a mark's term on a day; nothing ever says that it may go out."""
+def status(mark: Mark, since: date | None, today: date) -> Term:
+    """Return how a mark's term stands on a day; nothing ever says that it may go out.
+
+    Without a day of issue, the end that was computed when the document was read (`Mark.until`) counts.
+    """
     if mark.regime is not Regime.STATE and mark.regime is not Regime.EXAM:
-        return Say("不是国家秘密标志", "this is no state-secret mark")
+        return Term(Standing.NONE, None, Say("不是国家秘密标志", "this is no state-secret mark"))
     if mark.term == "长期":
-        return Say("长期，不自动到期", "long-term, it does not expire by itself")
-    until = ends(mark.level, mark.term, since)
+        return Term(Standing.LONG, None, Say("长期，不自动到期", "long-term, it does not expire by itself"))
+    until = ends(mark.level, mark.term, since) or (date.fromisoformat(mark.until) if mark.until else None)
     if until is None and mark.term is not None and not _SPAN.fullmatch(mark.term):
-        return Say("条件式，不自动到期；须确认条件是否成就", "it ends with an event, which a person must confirm")
+        said = Say("条件式，不自动到期；须确认条件是否成就", "it ends with an event, which a person must confirm")
+        return Term(Standing.EVENT, None, said)
     if until is None:
-        return Say("制发日期不明，期限无法计算", "no day of issue is known, so the end cannot be computed")
+        said = Say("制发日期不明，期限无法计算", "no day of issue is known, so the end cannot be computed")
+        return Term(Standing.UNKNOWN, None, said)
     basis = Say("", "") if mark.term else Say("未标期限，按最长期限计，", "no term is stated, the longest is assumed; ")
     if until <= today:
-        return Say(
+        said = Say(
             f"{basis.zh}期满（{until}）自行解密，须人工确认有无延期通知",
             f"{basis.en}the term ended on {until}; a person must confirm that it was not extended",
         )
-    return Say(f"{basis.zh}至{until}，有效", f"{basis.en}valid until {until}")
+        return Term(Standing.OVER, until, said)
+    return Term(Standing.RUNNING, until, Say(f"{basis.zh}至{until}，有效", f"{basis.en}valid until {until}"))
 
 
 def judge(view: View, findings: Sequence[Finding]) -> list[Finding]:
@@ -117,11 +146,14 @@ def judge(view: View, findings: Sequence[Finding]) -> list[Finding]:
 
 
 def dated(findings: Sequence[Finding], today: date) -> tuple[Finding, ...]:
-    """Return the findings, those whose term is over on `today` marked as to be confirmed. The mark stays a mark."""
+    """Return the findings, those whose term is over on `today` marked as to be confirmed. The mark stays a mark.
+
+    Findings that were kept can be asked again on a later day; one that is marked already stays as it is.
+    """
 
     def tell(found: Finding) -> Finding:
         mark = found.mark
-        if mark is None or not mark.until or date.fromisoformat(mark.until) > today:
+        if mark is None or EXPIRED in mark.issues or not mark.until or date.fromisoformat(mark.until) > today:
             return found
         late: Finding = evolve(found, mark=evolve(mark, issues=(*mark.issues, EXPIRED)))
         return late

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dlp.config import Site
 from dlp.model import Action, Document, Inspection, Outcome, Reason, Regime, Say, State
+from dlp.refusals import UNQUALIFIED
+from dlp.site import Site
 
 TITLES: dict[Action, Say] = {
     Action.ALLOW: Say("未能放行", "Not released"),
@@ -33,12 +34,6 @@ NEXT: dict[Action, Say] = {
     ),
 }
 NEXT[Action.ALERT] = NEXT[Action.ALLOW]
-
-UNQUALIFIED = Say(
-    "本单位无国家秘密载体印制资质：不得承印、复制该文件，须按规定报告（《保守国家秘密法实施条例》（2024-09-01）第二十七条）。",
-    "This unit has no qualification to print state secrets: the job must be refused and reported "
-    "(Implementing Regulations, 2024-09-01, article 27).",
-)
 
 HOW: dict[str, Say] = {
     "text": Say("按文字读取", "read as text"),
