@@ -95,7 +95,7 @@ def read(path: Path) -> Record:
         raise _unreadable(path, os.strerror(err.errno or 0)) from err
     try:
         return msgspec.json.decode(raw, type=Record)
-    except msgspec.ValidationError as err:
+    except msgspec.DecodeError as err:
         raise _unreadable(path, str(err)) from err
 
 
