@@ -172,6 +172,24 @@ def test_an_administrator_needs_no_policy_of_its_own() -> None:
     assert "wenyin-default" not in conf.policies(conf.lock(STOCK, "root", [Opened("default")]))
 
 
+def test_what_happens_is_saved_at_once() -> None:
+    """CUPS saves late by itself; ours makes it save at once, and leaves what an administrator has said."""
+    assert not conf.saves_at_once(STOCK)
+    assert conf.saves_at_once(conf.lock(STOCK, "root"))
+    said = conf.lock("DirtyCleanInterval 5\n" + STOCK, "root")
+    assert "DirtyCleanInterval 0" not in said
+    assert not conf.saves_at_once(said)
+
+
+@pytest.mark.parametrize(
+    ("policy", "base"),
+    [("default", "default"), ("wenyin", "default"), ("wenyin-default", "default"), ("wenyin-held-mine", "mine")],
+)
+def test_the_policy_before_ours(policy: str, base: str) -> None:
+    """Where nothing was written down, the name of our policy tells which one a queue had."""
+    assert conf.base_of(policy) == base
+
+
 def test_the_text_that_cups_comes_with() -> None:
     """The file of the distribution is read whole: three policies, all of them open."""
     path = Path("/usr/share/cups/cupsd.conf.default")

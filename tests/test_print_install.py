@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from print_shops import CLEAN, SECRET, Shop, entry, gate, printed
+from counters import CLEAN, SECRET, Counter, entry, gate, printed
 from print_stack import ROOT, PrintStack, missing, until
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
@@ -26,10 +26,10 @@ GATE_USER = "www-data"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
     """Keep one CUPS, two printers and one gate for all tests of this file."""
     with PrintStack(tcp=True) as stack:
-        shop = Shop(stack, tmp_path_factory.mktemp("shop"))
+        shop = Counter(stack, tmp_path_factory.mktemp("shop"))
         office = shop.office.uri
         shop.entries |= {
             "office": entry("office", office),
@@ -45,7 +45,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture
-def shop(house: Shop) -> Iterator[Shop]:
+def shop(house: Counter) -> Iterator[Counter]:
     """Give the shop with a CUPS that has no queues and the configuration of the distribution."""
     house.know("office")
     yield house
@@ -54,13 +54,13 @@ def shop(house: Shop) -> Iterator[Shop]:
     house.clear()
 
 
-def install(shop: Shop, queue: str = "office", printer: str = "", *more: str) -> list[str]:
+def install(shop: Counter, queue: str = "office", printer: str = "", *more: str) -> list[str]:
     """Install a queue and return what was changed."""
     named = ("--printer", printer or shop.office.uri)
     return [step["text"] for step in shop.steps("install", "--queue", queue, *named, *more) if step["changed"]]
 
 
-def old_queues(shop: Shop) -> None:
+def old_queues(shop: Counter) -> None:
     """Make what a shop has before: a queue that is the default, with options of its own, and a class with it."""
     stack = shop.stack
     stack.queue("old", shop.office, "-D", "文印室 一号机", "-L", "三楼", "-o", "sides-default=two-sided-long-edge")
@@ -72,7 +72,7 @@ def old_queues(shop: Shop) -> None:
     stack.lpadmin("-d", "old")
 
 
-def test_install_changes_once_and_remove_gives_back(shop: Shop) -> None:
+def test_install_changes_once_and_remove_gives_back(shop: Counter) -> None:
     """A second run changes nothing and says so; a removal gives back queues, states, options, drivers, cupsd.conf."""
     old_queues(shop)
     before = shop.seen()
@@ -93,7 +93,7 @@ def test_install_changes_once_and_remove_gives_back(shop: Shop) -> None:
     shop.dlp("remove", "--queue", "office", check=10)
 
 
-def test_what_is_closed_is_told_where_people_look(shop: Shop) -> None:
+def test_what_is_closed_is_told_where_people_look(shop: Counter) -> None:
     """A queue that takes no more jobs says which one does, and the default queue is named."""
     old_queues(shop)
     changed = "\n".join(install(shop))
@@ -101,7 +101,7 @@ def test_what_is_closed_is_told_where_people_look(shop: Shop) -> None:
     assert "由文印闸接管，请打印到 office" in shop.stack.lpstat("-a", "old")
 
 
-def test_a_clean_job_prints_and_a_secret_one_does_not(shop: Shop) -> None:
+def test_a_clean_job_prints_and_a_secret_one_does_not(shop: Counter) -> None:
     """What people print to the new queue passes the gate, and only what is cleared reaches the printer."""
     install(shop)
     stack, before = shop.stack, printed(shop.office)
@@ -112,7 +112,7 @@ def test_a_clean_job_prints_and_a_secret_one_does_not(shop: Shop) -> None:
     assert printed(shop.office) == before + 1
 
 
-def secret_is_stopped(shop: Shop, number: int, before: int) -> None:
+def secret_is_stopped(shop: Counter, number: int, before: int) -> None:
     """Check that a job with a mark was cancelled and that no paper came out."""
     shop.stack.wait_for(number, "canceled")
     assert printed(shop.office) == before
@@ -122,7 +122,7 @@ def secret_is_stopped(shop: Shop, number: int, before: int) -> None:
 class TestWaysAround:
     """Each bypass, tried by somebody who is no administrator."""
 
-    def test_owner_lets_a_held_job_go(self, shop: Shop) -> None:
+    def test_owner_lets_a_held_job_go(self, shop: Counter) -> None:
         """A job that its owner holds and lets go comes to the gate."""
         install(shop)
         stack, before = shop.stack, printed(shop.office)
@@ -134,7 +134,7 @@ class TestWaysAround:
     @pytest.mark.parametrize(
         "options", [("-H", "immediate"), ("-o", "raw"), ("-o", "document-format=application/octet-stream")]
     )
-    def test_options_that_push_a_job_through(self, shop: Shop, options: tuple[str, ...]) -> None:
+    def test_options_that_push_a_job_through(self, shop: Counter, options: tuple[str, ...]) -> None:
         """At once, or untouched by any filter: the bytes come to the gate all the same."""
         install(shop)
         before = printed(shop.office)
@@ -144,7 +144,7 @@ class TestWaysAround:
         assert (ways["office", "hold-immediate"], ways["office", "raw"]) == ("closed", "closed")
 
     @pytest.mark.parametrize("files", [(SECRET, CLEAN), (CLEAN, SECRET)])
-    def test_a_secret_between_other_files(self, shop: Shop, files: tuple[bytes, ...]) -> None:
+    def test_a_secret_between_other_files(self, shop: Counter, files: tuple[bytes, ...]) -> None:
         """Each file of a job is screened by itself, wherever it stands: the one with a mark does not come out."""
         install(shop)
         before = printed(shop.office)
@@ -155,7 +155,7 @@ class TestWaysAround:
         assert printed(shop.office) == before + (files[0] is CLEAN)  # what comes after a secret one is not sent at all
         assert shop.ways()["office", "multi-file"] == "closed"
 
-    def test_moving_a_job_to_another_queue(self, shop: Shop) -> None:
+    def test_moving_a_job_to_another_queue(self, shop: Counter) -> None:
         """A job moved to a queue that refuses jobs would print; the policy of that queue forbids it."""
         old_queues(shop)
         install(shop)
@@ -171,7 +171,7 @@ class TestWaysAround:
         secret_is_stopped(shop, number, before)
         assert shop.ways()["office", "move"] == "closed"
 
-    def test_other_queues_and_classes(self, shop: Shop) -> None:
+    def test_other_queues_and_classes(self, shop: Counter) -> None:
         """No queue and no class to the same printer takes a job, whatever name is given, over socket or TCP."""
         old_queues(shop)
         install(shop)
@@ -186,7 +186,7 @@ class TestWaysAround:
         assert printed(shop.office) == before
         assert shop.ways()["office", "direct-queue"] == "closed"
 
-    def test_a_queue_of_ones_own(self, shop: Shop) -> None:
+    def test_a_queue_of_ones_own(self, shop: Counter) -> None:
         """Before, anybody makes a queue straight to the printer; afterwards nobody does."""
         make = ("ATTR uri printer-uri ipp://localhost/", "GROUP printer-attributes-tag", "ATTR name printer-name mine")
         uri = f"ATTR uri device-uri {shop.office.uri}"
@@ -201,7 +201,7 @@ class TestWaysAround:
         assert ways["office", "direct-queue"] == "closed"  # "mine" was closed like any other
         assert shop.stack.run("lp", "-d", "mine", "/etc/hostname", user=SOMEBODY, check=False).returncode != 0
 
-    def test_a_leave_that_was_written_before(self, shop: Shop) -> None:
+    def test_a_leave_that_was_written_before(self, shop: Counter) -> None:
         """Where a configuration lets users make queues in so many words, ours still goes before."""
         leave = "  <Limit CUPS-Create-Local-Printer>\n    Order deny,allow\n  </Limit>\n"
         shop.stack.conf = shop.stack.conf.replace("<Policy default>\n", f"<Policy default>\n{leave}")
@@ -211,7 +211,7 @@ class TestWaysAround:
         shop.dlp("remove", "--queue", "office")
         assert shop.stack.conf == before
 
-    def test_the_locked_queue(self, shop: Shop) -> None:
+    def test_the_locked_queue(self, shop: Counter) -> None:
         """Nobody but the gate sends to the queue behind it, moves, lets go, prints again or changes what is there."""
         shop.know("drum")
         install(shop, "drum", shop.drum.uri)
@@ -235,7 +235,7 @@ class TestWaysAround:
         assert again.returncode != 0
         assert len(shop.drum.wait(before + 1)) == before + 1
 
-    def test_a_gate_that_is_no_administrator(self, shop: Shop) -> None:
+    def test_a_gate_that_is_no_administrator(self, shop: Counter) -> None:
         """The user of the gate may do with jobs of the two queues what the gate has to do, and set up nothing."""
         shop.know("drum")
         install(shop, "drum", shop.drum.uri, "--user", GATE_USER)
@@ -257,7 +257,7 @@ class TestWaysAround:
         assert install(shop, "drum", shop.drum.uri) == []  # whom the gate runs as is remembered
 
 
-def test_a_printer_of_pixels_is_behind_a_locked_queue(shop: Shop) -> None:
+def test_a_printer_of_pixels_is_behind_a_locked_queue(shop: Counter) -> None:
     """The gate is sent PDF and CUPS makes pixels of what was cleared; a secret page does not reach the drum."""
     shop.know("drum")
     before = shop.seen()
@@ -274,7 +274,7 @@ def test_a_printer_of_pixels_is_behind_a_locked_queue(shop: Shop) -> None:
     assert shop.seen() == before
 
 
-def test_a_queue_that_is_there_goes_behind_the_gate(shop: Shop) -> None:
+def test_a_queue_that_is_there_goes_behind_the_gate(shop: Counter) -> None:
     """`--printer QUEUE`: the queue keeps its driver and options, only the gate may use it, and it is given back."""
     shop.stack.queue("usb", shop.office, "-o", "media=A4", "-D", "老打印机")
     shop.know("behind")
@@ -290,7 +290,7 @@ def test_a_queue_that_is_there_goes_behind_the_gate(shop: Shop) -> None:
     assert shop.seen() == before
 
 
-def test_people_keep_the_name_of_their_queue(shop: Shop) -> None:
+def test_people_keep_the_name_of_their_queue(shop: Counter) -> None:
     """`--queue hp --printer hp`: a copy goes behind the gate, the name leads through it, choices stay."""
     shop.stack.queue("hp", shop.office, "-D", "财务科", "-o", "number-up-default=2")
     shop.stack.lpadmin("-p", "hp", "-o", "PageSize=A4", "-o", "Duplex=DuplexNoTumble")
@@ -315,7 +315,7 @@ def test_people_keep_the_name_of_their_queue(shop: Shop) -> None:
     assert shop.seen() == before
 
 
-def test_a_queue_that_went_straight_is_turned(shop: Shop) -> None:
+def test_a_queue_that_went_straight_is_turned(shop: Counter) -> None:
     """A queue of the wanted name that led to the printer leads through the gate, and later to the printer again."""
     shop.stack.queue("office", shop.office, "-L", "一楼", "-o", "printer-error-policy=abort-job")
     shop.stack.run("cupsdisable", "-r", "缺纸", "office")
@@ -326,7 +326,7 @@ def test_a_queue_that_went_straight_is_turned(shop: Shop) -> None:
     assert shop.seen() == before
 
 
-def test_two_queues_to_one_printer(shop: Shop) -> None:
+def test_two_queues_to_one_printer(shop: Counter) -> None:
     """Closed ways stay closed until the last queue is removed; a Chinese name is a name like any other."""
     old_queues(shop)
     shop.know("office", "counter")
@@ -346,7 +346,7 @@ def test_two_queues_to_one_printer(shop: Shop) -> None:
     assert shop.seen() == before
 
 
-def test_a_job_that_prints_meanwhile_is_left_alone(shop: Shop) -> None:
+def test_a_job_that_prints_meanwhile_is_left_alone(shop: Counter) -> None:
     """CUPS reads its new configuration while a job is printing, and that job comes out once."""
     shop.stack.queue("old", shop.office)
     count = printed(shop.office)
@@ -360,7 +360,7 @@ def test_a_job_that_prints_meanwhile_is_left_alone(shop: Shop) -> None:
     assert printed(shop.office) == count + 1
 
 
-def test_a_queue_with_jobs_is_not_deleted(shop: Shop) -> None:
+def test_a_queue_with_jobs_is_not_deleted(shop: Counter) -> None:
     """A removal that would lose a waiting job stops before it changes anything, and says which job."""
     install(shop)
     during = shop.seen()
@@ -373,14 +373,14 @@ def test_a_queue_with_jobs_is_not_deleted(shop: Shop) -> None:
 
 
 @pytest.fixture
-def waiting(house: Shop, tmp_path: Path) -> Iterator[Shop]:
+def waiting(house: Counter, tmp_path: Path) -> Iterator[Counter]:
     """Give a shop on the same CUPS whose jobs wait there to be screened."""
-    yield Shop(house.stack, tmp_path, held=entry("in", "cups:usb", mode="held"))
+    yield Counter(house.stack, tmp_path, held=entry("in", "cups:usb", mode="held"))
     house.clear()
 
 
 @as_root
-def test_jobs_that_wait_for_the_gate(waiting: Shop) -> None:
+def test_jobs_that_wait_for_the_gate(waiting: Counter) -> None:
     """In held mode no owner lets go, moves or changes a job, and `lp -H immediate` waits too; all comes back."""
     stack = waiting.stack
     stack.queue("usb", waiting.office)
@@ -409,44 +409,44 @@ def test_jobs_that_wait_for_the_gate(waiting: Shop) -> None:
     assert waiting.seen() == before
 
 
-def loosen_policy(shop: Shop) -> None:
+def loosen_policy(shop: Counter) -> None:
     """Give the locked queue the policy that it had."""
     shop.stack.lpadmin("-p", "old", "-o", "printer-op-policy=default")
 
 
-def loosen_class(shop: Shop) -> None:
+def loosen_class(shop: Counter) -> None:
     """Put the locked queue into a new class."""
     shop.stack.lpadmin("-p", "old", "-c", "late")
     shop.stack.run("cupsaccept", "late")
     shop.stack.run("cupsenable", "late")
 
 
-def loosen_queue(shop: Shop) -> None:
+def loosen_queue(shop: Counter) -> None:
     """Make one more queue to the printer."""
     shop.stack.queue("late", shop.office)
 
 
-def loosen_text(shop: Shop) -> None:
+def loosen_text(shop: Counter) -> None:
     """Put back the text of cupsd.conf."""
     shop.stack.conf = shop.conf
 
 
-def loosen_limit(shop: Shop) -> None:
+def loosen_limit(shop: Counter) -> None:
     """Let users make queues again, by hand, inside our block."""
     shop.stack.conf = shop.stack.conf.replace("<Limit CUPS-Create-Local-Printer>", "<Limit CUPS-Get-Devices>", 1)
 
 
-def loosen_driver(shop: Shop) -> None:
+def loosen_driver(shop: Counter) -> None:
     """Have CUPS write the driver anew, without the line that keeps files apart."""
     shop.stack.lpadmin("-p", "office", "-m", "everywhere")
 
 
-def loosen_device(shop: Shop) -> None:
+def loosen_device(shop: Counter) -> None:
     """Turn the queue straight to the printer."""
     shop.stack.lpadmin("-p", "office", "-v", shop.office.uri)
 
 
-def loosen_state(shop: Shop) -> None:
+def loosen_state(shop: Counter) -> None:
     """Stop the queue."""
     shop.stack.run("cupsdisable", "office")
 
@@ -468,7 +468,7 @@ def loosen_state(shop: Shop) -> None:
     ],
 )
 def test_what_comes_loose_is_seen_and_mended(
-    shop: Shop, loosen: Callable[[Shop], None], what: list[tuple[str, str]]
+    shop: Counter, loosen: Callable[[Counter], None], what: list[tuple[str, str]]
 ) -> None:
     """`status` finds what somebody undid since, says what to do, and the same command mends it."""
     old_queues(shop)
@@ -484,7 +484,7 @@ def test_what_comes_loose_is_seen_and_mended(
     assert set(shop.ways().values()) == {"closed", "network"}
 
 
-def test_other_printers_are_named(shop: Shop) -> None:
+def test_other_printers_are_named(shop: Counter) -> None:
     """A queue to a printer that is not behind the gate is told with its address; the address of ours, as well."""
     install(shop)
     shop.stack.queue("free", shop.drum)
@@ -496,7 +496,7 @@ def test_other_printers_are_named(shop: Shop) -> None:
     assert "docs/printing.md" in network["do"]
 
 
-def test_what_cannot_be_looked_at_is_not_closed(shop: Shop) -> None:
+def test_what_cannot_be_looked_at_is_not_closed(shop: Counter) -> None:
     """Who may not read cupsd.conf is told so; as no root nothing can be tried either, and then nothing is closed."""
     install(shop)
     conf = shop.stack.conf.replace(
@@ -508,9 +508,9 @@ def test_what_cannot_be_looked_at_is_not_closed(shop: Shop) -> None:
     assert rows["", "local-printer"]["state"] == ("closed" if ROOT else "unknown")
 
 
-def test_a_silent_gate_is_seen(shop: Shop, tmp_path: Path) -> None:
+def test_a_silent_gate_is_seen(shop: Counter, tmp_path: Path) -> None:
     """No gateway: `install` says so and leaves every other way open, `status` says so too."""
-    other = Shop(shop.stack, tmp_path, office=entry("office", shop.office.uri))
+    other = Counter(shop.stack, tmp_path, office=entry("office", shop.office.uri))
     shop.stack.queue("old", shop.office)
     stopped = other.dlp("install", "--queue", "office", "--printer", shop.office.uri, check=11)
     assert "dlp run" in stopped.stderr
@@ -519,9 +519,9 @@ def test_a_silent_gate_is_seen(shop: Shop, tmp_path: Path) -> None:
     other.dlp("remove", "--queue", "office")
 
 
-def test_the_configuration_comes_first(shop: Shop, tmp_path: Path) -> None:
+def test_the_configuration_comes_first(shop: Counter, tmp_path: Path) -> None:
     """Without its entry the lines to add are printed, ready to paste, and for a direct printer nothing is changed."""
-    other = Shop(shop.stack, tmp_path)
+    other = Counter(shop.stack, tmp_path)
     before = shop.seen()
     told = other.dlp("install", "--queue", "office", "--printer", shop.office.uri, check=3)
     assert entry("office", shop.office.uri).strip() in told.stdout
@@ -533,7 +533,7 @@ def test_the_configuration_comes_first(shop: Shop, tmp_path: Path) -> None:
     assert shop.seen() == before
 
 
-def test_an_entry_that_says_something_else(shop: Shop) -> None:
+def test_an_entry_that_says_something_else(shop: Counter) -> None:
     """A configuration that sends elsewhere is an error with the lines that would fit."""
     shop.stack.queue("usb", shop.office)
     told = shop.dlp("install", "--queue", "office", "--printer", "usb", check=3)
@@ -554,7 +554,7 @@ def test_an_entry_that_says_something_else(shop: Shop) -> None:
         (("--queue", "new", "--printer", "old", "--user", "x\nRequire valid-user"), 2, ""),
     ],
 )
-def test_words_that_do_not_fit(shop: Shop, args: tuple[str, ...], code: int, said: str) -> None:
+def test_words_that_do_not_fit(shop: Counter, args: tuple[str, ...], code: int, said: str) -> None:
     """A sentence, an exit code, and nothing changed."""
     old_queues(shop)
     before = shop.seen()
@@ -562,15 +562,15 @@ def test_words_that_do_not_fit(shop: Shop, args: tuple[str, ...], code: int, sai
     assert shop.seen() == before
 
 
-def test_a_printer_that_leads_to_the_gate_is_none(shop: Shop) -> None:
+def test_a_printer_that_leads_to_the_gate_is_none(shop: Counter) -> None:
     """A queue through the gate cannot be the printer behind it: that would be a loop."""
     install(shop)
     assert "office" in shop.dlp("install", "--queue", "new", "--printer", "office", check=2).stderr
 
 
-def test_a_cups_that_is_not_there(shop: Shop, tmp_path: Path) -> None:
+def test_a_cups_that_is_not_there(shop: Counter, tmp_path: Path) -> None:
     """No CUPS: one sentence with the socket, exit 11, for each command."""
-    other = Shop(shop.stack, tmp_path, office=entry("office", shop.office.uri))
+    other = Counter(shop.stack, tmp_path, office=entry("office", shop.office.uri))
     text = other.known.read_text(encoding="utf-8")
     other.known.write_text(text.replace("cups.sock", "no.sock"), encoding="utf-8")
     for args in (("install", "--queue", "office", "--printer", shop.office.uri), ("status",)):
@@ -578,7 +578,7 @@ def test_a_cups_that_is_not_there(shop: Shop, tmp_path: Path) -> None:
         assert "no.sock" in done.stderr + done.stdout
 
 
-def test_a_cups_of_long_ago(shop: Shop, tmp_path: Path) -> None:
+def test_a_cups_of_long_ago(shop: Counter, tmp_path: Path) -> None:
     """A server that calls itself CUPS/1.7 is too old, and that is said before anything is asked of it."""
     asked: list[bytes] = []
     path = tmp_path / "old.sock"
@@ -594,7 +594,7 @@ def test_a_cups_of_long_ago(shop: Shop, tmp_path: Path) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        other = Shop(shop.stack, tmp_path, office=entry("office", shop.office.uri))
+        other = Counter(shop.stack, tmp_path, office=entry("office", shop.office.uri))
         text = other.known.read_text(encoding="utf-8")
         other.known.write_text(text.replace(str(shop.stack.socket), str(path)), encoding="utf-8")
         done = other.dlp("install", "--queue", "office", "--printer", shop.office.uri, check=11)
@@ -603,7 +603,7 @@ def test_a_cups_of_long_ago(shop: Shop, tmp_path: Path) -> None:
     assert [line.split(b" ")[0] for line in asked] == [b"GET"]
 
 
-def test_no_right_to_change_cups(shop: Shop) -> None:
+def test_no_right_to_change_cups(shop: Counter) -> None:
     """A CUPS that does not let this user change it: exit 9, what to do, nothing changed."""
     conf = shop.stack.conf.replace(
         "<Location /admin/conf>", "<Location /admin/conf>\n  Require user nobody-of-this-name"
@@ -615,7 +615,7 @@ def test_no_right_to_change_cups(shop: Shop) -> None:
     assert shop.seen() == before
 
 
-def test_markers_that_were_torn(shop: Shop) -> None:
+def test_markers_that_were_torn(shop: Counter) -> None:
     """A cupsd.conf in which nobody can tell what is ours is not changed: exit 11, and what to do."""
     install(shop)
     shop.stack.conf = shop.stack.conf.replace("# <<< wenyin-gate\n", "", 1)
@@ -625,7 +625,7 @@ def test_markers_that_were_torn(shop: Shop) -> None:
     assert shop.stack.conf == before
 
 
-def test_a_record_that_cannot_be_read(shop: Shop) -> None:
+def test_a_record_that_cannot_be_read(shop: Counter) -> None:
     """How the queues were is known only there: damaged, nothing is changed."""
     install(shop)
     (shop.place.state / "printing.json").write_text("{", encoding="utf-8")
@@ -633,7 +633,33 @@ def test_a_record_that_cannot_be_read(shop: Shop) -> None:
         assert "printing.json" in shop.dlp(command, "--queue", "office", check=5).stderr
 
 
-def killed_at(shop: Shop, number: int, *args: str) -> bool:
+def test_a_record_that_was_lost(shop: Counter) -> None:
+    """Without it the queues are still led, locked and let go; what nobody knows any more stays closed."""
+    old_queues(shop)
+    install(shop)
+    (shop.place.state / "printing.json").unlink()
+    shop.status(check=11)
+    install(shop)
+    assert set(shop.ways().values()) == {"closed", "network"}
+    shop.dlp("remove", "--queue", "office")
+    assert shop.stack.conf == shop.conf
+    assert "old not accepting requests" in shop.stack.lpstat("-a")
+    assert {shop.stack.queue_attributes(name)["printer-op-policy"] for name in ("old", "office")} == {"default"}
+
+
+def test_a_power_cut_opens_nothing(tmp_path: Path) -> None:
+    """CUPS by itself forgets what was changed in the last half minute; after the installation it forgets no lock."""
+    with PrintStack() as stack:
+        stack.conf = stack.conf.replace("DirtyCleanInterval 0\n", "")
+        counter = Counter(stack, tmp_path, office=entry("office", stack.printer("office").uri))
+        stack.queue("old", counter.office)
+        with gate(counter):
+            install(counter)
+            stack.restart()
+            assert set(counter.ways().values()) == {"closed", "network"}
+
+
+def killed_at(shop: Counter, number: int, *args: str) -> bool:
     """Run `dlp print ARGS` and kill it at its n-th connection to CUPS or a printer; return whether it lived."""
     trace = [
         "strace",
@@ -652,7 +678,7 @@ def killed_at(shop: Shop, number: int, *args: str) -> bool:
 
 
 @pytest.mark.parametrize("step", [3, 9, 15, 21, pytest.param(0, marks=pytest.mark.long)])
-def test_a_run_that_is_killed(shop: Shop, step: int) -> None:
+def test_a_run_that_is_killed(shop: Counter, step: int) -> None:
     """Killed at any question to CUPS, a second run ends the work, and a removal that is killed too gives back all."""
     old_queues(shop)
     before = shop.seen()

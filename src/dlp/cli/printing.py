@@ -28,6 +28,7 @@ STATES: dict[str, tuple[Say, str]] = {
 WHAT: dict[str, Say] = {
     "cups": Say("CUPS", "CUPS"),
     "policy": Say("策略", "policy"),
+    "saving": Say("落盘", "saving"),
     "queues": Say("队列", "queues"),
     "configuration": Say("配置", "configuration"),
     "gateway": Say("打印网关", "gateway"),

@@ -17,6 +17,8 @@ OPEN = "wenyin-"
 HELD = "wenyin-held-"
 """The same for a queue whose jobs wait in CUPS until they are screened."""
 
+_AT_ONCE = "DirtyCleanInterval 0\n"
+"""CUPS writes down jobs, queues and their locks at once, not within half a minute: a power cut forgets none of them."""
 _START = "# >>> wenyin-gate 文印闸：由 dlp print install 写入，dlp print remove 去除；请勿手改 / do not edit"
 _END = "# <<< wenyin-gate"
 _MARKED = re.compile(
@@ -98,7 +100,8 @@ def lock(text: str, user: str, opened: Iterable[Opened] = ()) -> str:
     """Return the text with the policies of the gate, whose user is `user`, and without leave to make local queues."""
     plain = strip(text)
     name = _default_name(plain)
-    policies = [_block([_locked(user)])]
+    own = "" if _value(plain, "DirtyCleanInterval", "") else _AT_ONCE
+    policies = [_block([own, _locked(user)])]
     where = _opening(plain, name)
     if where is None:
         head = _block([_STOCK.replace("<Policy default>\n", f"<Policy {name}>\n{_no_local_queues()}")])
@@ -138,6 +141,18 @@ def forbids_local_queues(text: str) -> bool:
     """Tell whether only administrators may make queues of their own (CUPS-Create-Local-Printer)."""
     limits = policies(text).get(_default_name(text).lower())
     return limits is not None and _only(rule(limits, "cups-create-local-printer"), "root")
+
+
+def saves_at_once(text: str) -> bool:
+    """Tell whether CUPS writes down what happens when it happens."""
+    return _value(text, "DirtyCleanInterval", "30") in ("0", "0s")
+
+
+def base_of(policy: str) -> str:
+    """Return the policy that a queue had before it was given one of ours."""
+    if policy == LOCKED:
+        return "default"
+    return policy.removeprefix(HELD).removeprefix(OPEN) or "default"
 
 
 def holds(text: str, policy: str, user: str) -> tuple[str, ...]:

@@ -99,10 +99,10 @@ class _Installation:
         return Step(
             changed=True,
             say=Say(
-                f"cupsd.conf：加入策略 {conf.LOCKED}（只有 {self.user} 和管理员可用），普通用户不能自建队列；"
-                "原文保存为 cupsd.conf.O",
-                f"cupsd.conf: policy {conf.LOCKED} (only {self.user} and administrators), users make no queues; "
-                "the text before is cupsd.conf.O",
+                f"cupsd.conf：加入策略 {conf.LOCKED}（只有 {self.user} 和管理员可用），普通用户不能自建队列，"
+                "作业和队列随时落盘；原文保存为 cupsd.conf.O",
+                f"cupsd.conf: policy {conf.LOCKED} (only {self.user} and administrators), users make no queues, "
+                "jobs and queues are saved at once; the text before is cupsd.conf.O",
             ),
         )
 
@@ -111,7 +111,7 @@ class _Installation:
         if (was := self.record.was(self.name)) is not None:
             return was.policy
         queue = self.cups.queues().get(self.name)
-        return queue.policy if queue is not None else "default"
+        return conf.base_of(queue.policy) if queue is not None else "default"
 
     # the locked queue behind the gate
 
@@ -122,8 +122,8 @@ class _Installation:
             yield Step(changed=True, say=say)
         queue = self.cups.queue(way.queue)
         ready = queue.policy == conf.LOCKED and queue.error_policy == RETRY and queue.accepting and not queue.stopped
+        self._remember(queue)
         if not ready:
-            self._remember(queue)
             self.cups.change(way.queue, *policy_of(conf.LOCKED), *_WORKING)
         self._note(way.queue)
         say = Say(
@@ -223,8 +223,8 @@ class _Installation:
         for queue in ways.others(self.cups.queues(), way, ours):
             jobs = self.cups.open_jobs(queue.name)
             shut = queue.policy == conf.LOCKED and not queue.accepting
+            self._remember(queue)
             if not shut:
-                self._remember(queue)
                 self.cups.change(queue.name, *shut_for(queue, self.name), is_class=queue.is_class)
             self._note(queue.name)
             yield Step(changed=not shut, say=_closed(queue.name, self.name, jobs, is_default=queue.name == default))

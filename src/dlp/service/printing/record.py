@@ -11,6 +11,7 @@ from dlp import durable
 from dlp.errors import StoreError
 from dlp.model import Frozen, Say, evolve
 from dlp.service.keys import part_of
+from dlp.service.printing import conf
 from dlp.service.printing.scheduler import Queue
 
 
@@ -122,7 +123,7 @@ def of(queue: Queue, driver: bytes | None) -> Before:
         is_class=queue.is_class,
         device=queue.device,
         driver=driver,
-        policy=queue.policy,
+        policy=conf.base_of(queue.policy),
         error_policy=queue.error_policy,
         accepting=queue.accepting,
         stopped=queue.stopped,

@@ -84,6 +84,14 @@ class _Look:
             )
             do = None if same_text else AGAIN
             yield Check("", "policy", ok=same_text, say=say if same_text else bad, do=do)
+            at_once = conf.saves_at_once(self.text)
+            say = Say("CUPS 随时把作业和队列落盘", "CUPS saves jobs and queues at once")
+            bad = Say(
+                "CUPS 延迟落盘（DirtyCleanInterval），断电会丢作业，并丢失对队列的锁定",
+                "CUPS saves late (DirtyCleanInterval): a power cut forgets jobs, and the locks of queues",
+            )
+            do = None if at_once else Say("删去 cupsd.conf 中的 DirtyCleanInterval", "take DirtyCleanInterval out")
+            yield Check("", "saving", ok=at_once, say=say if at_once else bad, do=do)
 
     # one queue
 

@@ -1,4 +1,4 @@
-"""A print shop for tests: a private CUPS, real printers, and the real gate before them."""
+"""The counter of a print shop, for tests: queues of one CUPS, and the commands that set them up and look at them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CLEAN = drawn(written("关于召开例会的通知\n请各科室按时参加。"
 SECRET = drawn(written("机密★10年\n关于某项工作的方案"))
 
 
-class Shop:
-    """One site with its CUPS and its printers. `office` takes PDF, `drum` only pixels.
+class Counter:
+    """One site on a CUPS with two printers. `office` takes PDF, `drum` only pixels.
 
     The gate serves every printer of `entries`; what the commands are told of is what a test names with `know`.
     """
@@ -112,7 +112,7 @@ def without_times(text: str) -> str:
 
 
 @contextmanager
-def gate(shop: Shop) -> Iterator[None]:
+def gate(shop: Counter) -> Iterator[None]:
     """Run the real gate of a shop until the block ends."""
     with (shop.place.root / "log").open("wb") as log:
         argv = [
