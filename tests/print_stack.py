@@ -207,11 +207,11 @@ class Printer:
     def wait(self, count: int, *, finished: bool = True, seconds: float = SECONDS) -> list[Printed]:
         """Wait until `count` documents have reached it (and are finished), and return all of them."""
 
-        def enough() -> list[Printed]:
+        def enough() -> tuple[list[Printed], ...]:
             found = self.jobs()
-            return found if sum(job.finished or not finished for job in found) >= count else []
+            return (found,) if sum(job.finished or not finished for job in found) >= count else ()
 
-        return until(enough, f"{count} documents at {self.name}", seconds, self._stack.log)
+        return until(enough, f"{count} documents at {self.name}", seconds, self._stack.log)[0]
 
     def log(self) -> str:
         """Return the end of what it said."""

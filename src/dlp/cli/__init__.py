@@ -13,7 +13,11 @@ from dlp.cli import faces
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Say
 
-COMMANDS = ("audit", "check-redaction", "config", "doctor", "packs", "quarantine", "redact", "run", "scan", "verify")
+COMMANDS = (
+    *("audit", "check-redaction", "config", "doctor", "packs", "print", "quarantine", "redact", "run", "scan"),
+    "verify",
+)
+_FILES = {"check-redaction": "check_redaction", "print": "printing"}
 INTERRUPTED = 130
 
 
@@ -28,7 +32,7 @@ class _Late(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"dlp.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = importlib.import_module(f"dlp.cli.{_FILES.get(cmd_name, cmd_name)}").command
         return command
 
 
@@ -39,7 +43,7 @@ def dlp() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command and leave with its exit code (0, 1 bug, 2..10 operator errors, 21..25 scan, 130 Ctrl-C)."""
+    """Run the command and leave with its exit code (0, 1 bug, 2..11 operator errors, 21..25 scan, 130 Ctrl-C)."""
     try:
         code = dlp.main(standalone_mode=False)
     except click.exceptions.Abort:
