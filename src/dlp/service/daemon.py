@@ -21,6 +21,7 @@ from dlp.service.gate import Gate, threads
 from dlp.service.gateway import Gateway
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
+from dlp.service.listeners import Listeners
 from dlp.sources import Files, Found, Onward, ReleaseError
 from dlp.sources.printer import PrinterSource
 from dlp.store import Job
@@ -165,7 +166,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         )
         for source in running.folders
     ]
-    gateway = _gateway(running)
+    printing = _gateway(running)
     for thread in (*workers, *watchers):
         thread.start()
     ready()
@@ -175,7 +176,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if hup.is_set():
             hup.clear()
             _reload(running, reread)
-        if any(not w.is_alive() for w in watchers) or (gateway is not None and not gateway.is_well):
+        if any(not w.is_alive() for w in watchers) or (printing is not None and not printing[0].is_well):
             LOG.critical("a watcher of folders or queues died; stopping so that the service manager starts it again")
             running.stop.set()
         if time.monotonic() >= retry_at:
@@ -184,7 +185,9 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if time.monotonic() >= tidy_at:
             running.line.drop_leftovers()
             tidy_at = time.monotonic() + TIDY_SECONDS
-    if gateway is not None:
+    if printing is not None:
+        gateway, listeners = printing
+        listeners.stop()
         gateway.stop()
     for _ in workers:
         running.waiting.put(None)
@@ -194,23 +197,29 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         thread.join(5)
 
 
-def _gateway(running: Running) -> Gateway | None:
-    """Start the gateway where there are printers; StoreError names an address that is taken."""
+def _gateway(running: Running) -> tuple[Gateway, Listeners] | None:
+    """Start the gateway and its listeners where there are printers; StoreError names an address that is taken."""
     printers = {name: one for name, one in running.line.sources.items() if isinstance(one, PrinterSource)}
     if not printers:
         return None
     gateway = Gateway(running.gate.config, running.line, printers, running.report)
+    listeners = Listeners(running.gate.config, gateway)
     running.line.cleared = gateway.cleared
     try:
         gateway.start()
+        listeners.start()
     except OSError as err:
         printing = running.gate.config.printing
-        at = f"{printing.listen}:{printing.port}"
+        at = err.filename or f"{printing.listen}:{printing.port}"
+        why = os.strerror(err.errno or 0)
         raise StoreError(
-            Say(f"打印网关无法监听 {at}（{os.strerror(err.errno or 0)}）", f"the print gateway cannot listen on {at}"),
-            Say("改用其他端口（printing.port），或停止占用它的程序", "use another port, or stop what holds this one"),
+            Say(f"打印网关无法监听 {at}（{why}）", f"the print gateway cannot listen on {at} ({why})"),
+            Say(
+                "改用其他端口（[printing]、[[printers]]），或停止占用它的程序",
+                "use another port, or stop what holds it",
+            ),
         ) from err
-    return gateway
+    return gateway, listeners
 
 
 def _offer(running: Running) -> Callable[[Found], None]:

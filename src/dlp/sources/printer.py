@@ -30,6 +30,8 @@ DOWN_SECONDS = 5.0
 _BUSY_LOOK_SECONDS = 0.2
 PDF = "application/pdf"
 STREAM = "application/octet-stream"
+SENSED = frozenset({"application/vnd.hp-pjl"})
+"""Streams that name their own language: a printer that looks for itself knows whether it can print them."""
 CARRIED = frozenset(
     {
         *("copies", "finishings", "finishings-col", "media", "media-col", "multiple-document-handling", "number-up"),
@@ -146,7 +148,7 @@ class PrinterSource(Onward):
         """Announce a job to the printer; see `Onward`."""
         if time.monotonic() < self._down_until:
             raise self._away()
-        if not self.takes(media):
+        if not self.takes(media) and not (media in SENSED and self.takes(STREAM)):
             raise Doubt(
                 Say(
                     f"打印机不能直接打印此类文件（{media}），未打印；请转为 PDF 后重新送打",
