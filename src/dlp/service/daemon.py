@@ -22,7 +22,9 @@ from dlp.service.gateway import Gateway
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
 from dlp.service.listeners import Listeners
+from dlp.service.waiting import Collector
 from dlp.sources import Files, Found, Onward, ReleaseError
+from dlp.sources.held import HeldSource
 from dlp.sources.printer import PrinterSource
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
@@ -166,7 +168,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         )
         for source in running.folders
     ]
-    printing = _gateway(running)
+    printing = _printing(running)
     for thread in (*workers, *watchers):
         thread.start()
     ready()
@@ -176,7 +178,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if hup.is_set():
             hup.clear()
             _reload(running, reread)
-        if any(not w.is_alive() for w in watchers) or (printing is not None and not printing[0].is_well):
+        if any(not w.is_alive() for w in watchers) or (printing is not None and not printing.is_well):
             LOG.critical("a watcher of folders or queues died; stopping so that the service manager starts it again")
             running.stop.set()
         if time.monotonic() >= retry_at:
@@ -186,9 +188,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
             running.line.drop_leftovers()
             tidy_at = time.monotonic() + TIDY_SECONDS
     if printing is not None:
-        gateway, listeners = printing
-        listeners.stop()
-        gateway.stop()
+        printing.stop()
     for _ in workers:
         running.waiting.put(None)
     for thread in workers:
@@ -197,29 +197,53 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         thread.join(5)
 
 
-def _gateway(running: Running) -> tuple[Gateway, Listeners] | None:
-    """Start the gateway and its listeners where there are printers; StoreError names an address that is taken."""
-    printers = {name: one for name, one in running.line.sources.items() if isinstance(one, PrinterSource)}
-    if not printers:
+class _Printing:
+    """All that runs for printers: the gateway, the listeners beside it, and who looks for jobs that wait in CUPS."""
+
+    def __init__(self, config: Config, line: Line, report: Callable[[Outcome], None]) -> None:
+        printers = {name: one for name, one in line.sources.items() if isinstance(one, PrinterSource)}
+        self._gateway = Gateway(config, line, printers, report)
+        self._listeners = Listeners(config, self._gateway)
+        held = (one for one in printers.values() if isinstance(one, HeldSource))
+        self._collectors = [Collector(config, line, one, self._gateway) for one in held]
+        line.cleared = self._gateway.cleared
+
+    def start(self) -> None:
+        """Take and send jobs. OSError where an address is taken; its `filename` may say which."""
+        self._gateway.start()
+        self._listeners.start()
+        for one in self._collectors:
+            one.start()
+
+    def stop(self) -> None:
+        """Take no more, and finish what is at work."""
+        for one in self._collectors:
+            one.stop()
+        self._listeners.stop()
+        self._gateway.stop()
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether every thread is alive."""
+        return self._gateway.is_well and all(one.is_well for one in self._collectors)
+
+
+def _printing(running: Running) -> _Printing | None:
+    """Start what printers need where there are any; StoreError names an address that is taken."""
+    config = running.gate.config
+    if not config.printers:
         return None
-    gateway = Gateway(running.gate.config, running.line, printers, running.report)
-    listeners = Listeners(running.gate.config, gateway)
-    running.line.cleared = gateway.cleared
+    made = _Printing(config, running.line, running.report)
     try:
-        gateway.start()
-        listeners.start()
+        made.start()
     except OSError as err:
-        printing = running.gate.config.printing
-        at = err.filename or f"{printing.listen}:{printing.port}"
+        at = err.filename or f"{config.printing.listen}:{config.printing.port}"
         why = os.strerror(err.errno or 0)
         raise StoreError(
             Say(f"打印网关无法监听 {at}（{why}）", f"the print gateway cannot listen on {at} ({why})"),
-            Say(
-                "改用其他端口（[printing]、[[printers]]），或停止占用它的程序",
-                "use another port, or stop what holds it",
-            ),
+            Say("改用其他端口，或停止占用它的程序", "use another port, or stop what holds this one"),
         ) from err
-    return gateway, listeners
+    return made
 
 
 def _offer(running: Running) -> Callable[[Found], None]:

@@ -199,15 +199,15 @@ class Gateway:
         if origin and (known := self._first_sending(key, job)) is not None:
             await self._loop.run_in_executor(self._sealing, self._line.drop_double, job, plain, known.job.id)
             return known
-        settled = self._loop.run_in_executor(self._settling, self._settle, job, plain)
+        settled = self._loop.run_in_executor(self._settling, self.settle, job, plain)
         if origin:
             _keep(self._known, key, Known(job, settled))
         return Known(job, settled)
 
-    def _owner(self, sent: Sent) -> str:
-        if sent.ours is not None and sent.source.spec.trusts_user:
-            return sent.ours.user
-        return f"{names.shown(os.fsencode(sent.user))}（未核实）"
+    @staticmethod
+    def _owner(sent: Sent) -> str:
+        proven = sent.ours is not None and sent.source.spec.trusts_user
+        return sent.source.called(sent.ours.user if proven and sent.ours else sent.user, proven=proven)
 
     def _first_sending(self, key: tuple[str, str], job: Job) -> Known | None:
         """Return the job that this one is, sent again because its sender got no answer; None when it is a new one."""
@@ -254,7 +254,8 @@ class Gateway:
 
         return read
 
-    def _settle(self, job: Job, plain: int | None) -> Outcome | None:
+    def settle(self, job: Job, plain: int | None) -> Outcome | None:
+        """Inspect and settle a job that was received; what goes wrong is said."""
         try:
             outcome = self._line.run(job, plain)
         except DlpError as err:
