@@ -115,7 +115,14 @@ def document(where: Where, *attributes: Attribute) -> Iterator[tuple[Message, Ca
             head: Message = done.value
         except codec.Malformed as err:
             raise Unreachable(f"the answer is no IPP: {err}") from err
-        yield told(head), answer.read
+
+        def more(size: int) -> bytes:
+            piece = answer.read(size)
+            if not piece and answer.length:
+                raise Unreachable("the document is cut off")
+            return piece
+
+        yield told(head), more
 
 
 class Page(NamedTuple):

@@ -6,11 +6,12 @@ connection that has been idle longest makes room for a new one.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import h11
 
@@ -82,14 +83,27 @@ class Answer(NamedTuple):
 Answering = Callable[[Request], Awaitable[Answer]]
 
 
-class Server:
+class Plug(Protocol):
+    """One connection at work."""
+
+    idle: bool
+    """Nothing is lost when it is dropped now."""
+
+    async def serve(self) -> None:
+        """Do what its client asks, until one side has enough."""
+
+
+class Listener(abc.ABC):
     """Listens on one address inside a running event loop."""
 
-    def __init__(self, answering: Answering, *, connections: int) -> None:
-        self._answering = answering
+    def __init__(self, *, connections: int) -> None:
         self._most = connections
-        self._open: dict[_Connection, asyncio.Task[None]] = {}
+        self._open: dict[Plug, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
+
+    @abc.abstractmethod
+    def plug(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Plug:
+        """Return what serves a new connection."""
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port, which the system chooses for 0. OSError where that is not possible."""
@@ -108,12 +122,12 @@ class Server:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a connection is served outside of a task")
-        connection = _Connection(reader, writer)
+        connection = self.plug(reader, writer)
         if len(self._open) >= self._most:
             self._make_room()
         self._open[connection] = task
         try:
-            await connection.serve(self._answering)
+            await connection.serve()
         except (Broken, ConnectionError, TimeoutError, h11.ProtocolError, asyncio.CancelledError):
             pass  # the sender's doing, or ours when there is no room; what it was about is told where it was known
         finally:
@@ -129,18 +143,31 @@ class Server:
             self._open[idle].cancel()
 
 
+class Server(Listener):
+    """Listens for requests."""
+
+    def __init__(self, answering: Answering, *, connections: int) -> None:
+        super().__init__(connections=connections)
+        self._answering = answering
+
+    def plug(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Plug:
+        """Return what answers the requests of a new connection."""
+        return _Connection(reader, writer, self._answering)
+
+
 class _Connection:
     """One connection: requests one after another until one side has enough."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answering: Answering) -> None:
         self._reader, self._writer = reader, writer
+        self._answering = answering
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_LARGEST_HEADER)
         self.idle = True
         plug = writer.get_extra_info("socket")
         if plug is not None:
             plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    async def serve(self, answering: Answering) -> None:
+    async def serve(self) -> None:
         while True:
             self.idle = True
             try:
@@ -152,14 +179,14 @@ class _Connection:
             self.idle = False
             if not isinstance(event, h11.Request):
                 return
-            body = _Paced(self._piece)
+            body = Paced(self._piece)
             request = Request(
                 event.method.decode("ascii", "replace"),
                 event.target.decode("ascii", "replace"),
                 {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers},
                 Bytes(body.next),
             )
-            answer = await answering(request)
+            answer = await self._answering(request)
             await self._send(answer)
             if self._http.our_state is h11.MUST_CLOSE or self._http.their_state is not h11.DONE:
                 return
@@ -208,7 +235,7 @@ class _Connection:
             answer.sent()
 
 
-class _Paced:
+class Paced:
     """Asks for the pieces of a body as long as they come fast enough."""
 
     def __init__(self, more: Callable[[], Awaitable[bytes]]) -> None:
@@ -217,6 +244,7 @@ class _Paced:
         self._size = 0
 
     async def next(self) -> bytes:
+        """Return the next piece; Broken when too little has come for the time it took."""
         now = asyncio.get_running_loop().time()
         if self._began is None:
             self._began = now

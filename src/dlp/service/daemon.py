@@ -22,8 +22,11 @@ from dlp.service.gate import Gate, threads
 from dlp.service.gateway import Gateway
 from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
+from dlp.service.listeners import Listeners
 from dlp.service.notary import Notary
+from dlp.service.waiting import Collector
 from dlp.sources import Files, Found, Onward, ReleaseError
+from dlp.sources.held import HeldSource
 from dlp.sources.printer import PrinterSource
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
@@ -174,7 +177,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         )
         for source in running.folders
     ]
-    gateway = _gateway(running)
+    printing = _printing(running)
     for thread in (*workers, *watchers):
         thread.start()
     ready()
@@ -185,7 +188,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
             hup.clear()
             _reload(running, reread)
         running.notary.look()
-        if any(not w.is_alive() for w in watchers) or (gateway is not None and not gateway.is_well):
+        if any(not w.is_alive() for w in watchers) or (printing is not None and not printing.is_well):
             LOG.critical("a watcher of folders or queues died; stopping so that the service manager starts it again")
             running.stop.set()
         if time.monotonic() >= retry_at:
@@ -194,8 +197,8 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         if time.monotonic() >= tidy_at:
             running.line.drop_leftovers()
             tidy_at = time.monotonic() + TIDY_SECONDS
-    if gateway is not None:
-        gateway.stop()
+    if printing is not None:
+        printing.stop()
     for _ in workers:
         running.waiting.put(None)
     for thread in workers:
@@ -204,23 +207,53 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
         thread.join(5)
 
 
-def _gateway(running: Running) -> Gateway | None:
-    """Start the gateway where there are printers; StoreError names an address that is taken."""
-    printers = {name: one for name, one in running.line.sources.items() if isinstance(one, PrinterSource)}
-    if not printers:
+class _Printing:
+    """All that runs for printers: the gateway, the listeners beside it, and who looks for jobs that wait in CUPS."""
+
+    def __init__(self, config: Config, line: Line, report: Callable[[Outcome], None]) -> None:
+        printers = {name: one for name, one in line.sources.items() if isinstance(one, PrinterSource)}
+        self._gateway = Gateway(config, line, printers, report)
+        self._listeners = Listeners(config, self._gateway)
+        held = (one for one in printers.values() if isinstance(one, HeldSource))
+        self._collectors = [Collector(config, line, one, self._gateway) for one in held]
+        line.cleared = self._gateway.cleared
+
+    def start(self) -> None:
+        """Take and send jobs. OSError where an address is taken; its `filename` may say which."""
+        self._gateway.start()
+        self._listeners.start()
+        for one in self._collectors:
+            one.start()
+
+    def stop(self) -> None:
+        """Take no more, and finish what is at work."""
+        for one in self._collectors:
+            one.stop()
+        self._listeners.stop()
+        self._gateway.stop()
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether every thread is alive."""
+        return self._gateway.is_well and all(one.is_well for one in self._collectors)
+
+
+def _printing(running: Running) -> _Printing | None:
+    """Start what printers need where there are any; StoreError names an address that is taken."""
+    config = running.gate.config
+    if not config.printers:
         return None
-    gateway = Gateway(running.gate.config, running.line, printers, running.report)
-    running.line.cleared = gateway.cleared
+    made = _Printing(config, running.line, running.report)
     try:
-        gateway.start()
+        made.start()
     except OSError as err:
-        printing = running.gate.config.printing
-        at = f"{printing.listen}:{printing.port}"
+        at = err.filename or f"{config.printing.listen}:{config.printing.port}"
+        why = os.strerror(err.errno or 0)
         raise StoreError(
-            Say(f"打印网关无法监听 {at}（{os.strerror(err.errno or 0)}）", f"the print gateway cannot listen on {at}"),
-            Say("改用其他端口（printing.port），或停止占用它的程序", "use another port, or stop what holds this one"),
+            Say(f"打印网关无法监听 {at}（{why}）", f"the print gateway cannot listen on {at} ({why})"),
+            Say("改用其他端口，或停止占用它的程序", "use another port, or stop what holds this one"),
         ) from err
-    return gateway
+    return made
 
 
 def _offer(running: Running) -> Callable[[Found], None]:

@@ -19,6 +19,7 @@ from dlp.service.line import Channel, Line
 from dlp.service.receipt import STATES
 from dlp.service.trail import Evidence, Verification
 from dlp.sources.folder import FolderSource
+from dlp.sources.held import HeldSource
 from dlp.sources.printer import PrinterSource
 from dlp.store import AuditEvent, Job, JobFilter
 from dlp.store.sqlite import SqliteStore
@@ -173,5 +174,7 @@ def channels(config: Config, key: bytes) -> dict[str, Channel]:
     """Return the configured folders and printers as sources, by source name."""
     state = Path(config.store.path).parent / "printers"
     found: list[Channel] = [FolderSource(spec, key=key) for spec in config.folders]
-    found += [PrinterSource(spec, config.printing, state=state, key=key) for spec in config.printers]
+    for spec in config.printers:
+        kind = HeldSource if spec.mode == "held" else PrinterSource
+        found.append(kind(spec, config.printing, state=state, key=key))
     return {source.name: source for source in found}

@@ -13,9 +13,9 @@ import resource
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from dlp import ipp
@@ -44,6 +44,7 @@ BODIES = 64
 MOST_JOBS = 10_000
 """Jobs that a client may still ask about."""
 MOST_COPIES = 9_999
+UNTITLED = "（无标题）"
 LOOK_SECONDS = 2.0
 """Between looks for jobs that somebody else cleared, such as a reviewer."""
 DOUBLE_SECONDS = 900.0
@@ -56,7 +57,7 @@ class _Sheet:
     def __init__(self, number: int, source: PrinterSource, operation: Group, attributes: Group) -> None:
         self.number = number
         self.source = source
-        self.title = operation.text("job-name", "（无标题）")
+        self.title = operation.text("job-name", UNTITLED)
         self.user = operation.text("requesting-user-name", "anonymous")
         self.copies = attributes.number("copies", 1)
         self.wishes = wishes(attributes.attributes)
@@ -121,13 +122,13 @@ class Gateway:
 
     def start(self) -> int:
         """Listen and send; return the port. OSError when the address is taken."""
-        _allow_connections(self.config.printing.connections)
+        ports = 1 + sum(bool(one.spec.raw_port) for one in self.printers) + bool(self.config.printing.lpd_port)
+        _allow_connections(self.config.printing.connections * ports)
         self._remember()
         loop = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
         loop.start()
         printing = self.config.printing
-        starting = self._server.start(printing.listen, printing.port)
-        self.port = asyncio.run_coroutine_threadsafe(starting, self._loop).result()
+        self.port = self.call(self._server.start(printing.listen, printing.port))
         for source in self._sources.values():
             self._threads += [
                 threading.Thread(target=self._keep_sending, args=(source,), name=f"send-{source.spec.name}"),
@@ -138,9 +139,13 @@ class Gateway:
         self._threads.append(loop)
         return self.port
 
+    def call(self, work: Coroutine[Any, Any, V]) -> V:
+        """Return what a coroutine gives that runs in the loop of all connections."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
     def stop(self) -> None:
         """Stop listening, finish what is at work, and leave the rest as it is committed."""
-        asyncio.run_coroutine_threadsafe(self._server.stop(), self._loop).result()
+        self.call(self._server.stop())
         for pool in (self._sealing, self._settling, self._asking):
             pool.shutdown(wait=True, cancel_futures=True)
         self._stop.set()
@@ -150,6 +155,16 @@ class Gateway:
         self._loop.call_soon_threadsafe(self._loop.stop)
         for thread in self._threads:
             thread.join(30)
+
+    @property
+    def printers(self) -> tuple[PrinterSource, ...]:
+        """Return every printer that jobs are taken for."""
+        return tuple(self._sources.values())
+
+    async def waiting(self, source: PrinterSource) -> int:
+        """Return how many jobs of a printer are on their way to it."""
+        jobs = await self._loop.run_in_executor(self._asking, self._line.store.unfinished)
+        return sum(job.item.source == source.name for job in jobs)
 
     @property
     def is_well(self) -> bool:
@@ -184,15 +199,15 @@ class Gateway:
         if origin and (known := self._first_sending(key, job)) is not None:
             await self._loop.run_in_executor(self._sealing, self._line.drop_double, job, plain, known.job.id)
             return known
-        settled = self._loop.run_in_executor(self._settling, self._settle, job, plain)
+        settled = self._loop.run_in_executor(self._settling, self.settle, job, plain)
         if origin:
             _keep(self._known, key, Known(job, settled))
         return Known(job, settled)
 
-    def _owner(self, sent: Sent) -> str:
-        if sent.ours is not None and sent.source.spec.trusts_user:
-            return sent.ours.user
-        return f"{names.shown(os.fsencode(sent.user))}（未核实）"
+    @staticmethod
+    def _owner(sent: Sent) -> str:
+        proven = sent.ours is not None and sent.source.spec.trusts_user
+        return sent.source.called(sent.ours.user if proven and sent.ours else sent.user, proven=proven)
 
     def _first_sending(self, key: tuple[str, str], job: Job) -> Known | None:
         """Return the job that this one is, sent again because its sender got no answer; None when it is a new one."""
@@ -239,7 +254,8 @@ class Gateway:
 
         return read
 
-    def _settle(self, job: Job, plain: int | None) -> Outcome | None:
+    def settle(self, job: Job, plain: int | None) -> Outcome | None:
+        """Inspect and settle a job that was received; what goes wrong is said."""
         try:
             outcome = self._line.run(job, plain)
         except DlpError as err:

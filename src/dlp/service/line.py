@@ -23,7 +23,7 @@ from dlp.model import Action, Certificate, Document, Inspection, Item, Outcome, 
 from dlp.pipeline import Kit, Redaction
 from dlp.service import certify, receipt
 from dlp.service.keys import new_id
-from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakeRefused, Void
+from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakenBack, TakeRefused, Void
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Pieces, Vault
@@ -213,11 +213,11 @@ class Line:
         return source
 
     def repeat(self, job: Job) -> None:
-        """Tell once more what was decided on a held or blocked job: whoever was told before may not have heard it."""
+        """Tell once more what was decided on a job that did not leave as it came: who was told may not have heard it."""
         source = self.sources.get(job.item.source)
         if source is not None and job.verdict is not None:
-            action = Action.BLOCK if job.state is State.BLOCKED else Action.QUARANTINE
-            self._tell(job, source, _seen(job, job.verdict), action, job.note)
+            said = {State.BLOCKED: Action.BLOCK, State.REDACTED: Action.REDACT}
+            self._tell(job, source, _seen(job, job.verdict), said.get(job.state, Action.QUARANTINE), job.note)
 
     def _take(self, found: Found, source: int | Pieces, about: Item) -> tuple[Job, int | None]:
         now = time.time()
@@ -357,7 +357,8 @@ class Line:
         try:
             if fresh := not job.place:
                 key = self._found(job.item).key
-                place = source.begin(key, job.id, job.item.media, job.item.copies)
+                apart = vault.outgoing(job.id) in self.vault.ids()
+                place = source.begin(key, job.id, job.item.media, job.item.copies, apart=apart)
                 job = self._placed(job, place, "sending")
             body = self._outgoing(job)
             try:
@@ -367,6 +368,8 @@ class Line:
         except Void:
             self._placed(job, "", "announced-anew")
             raise
+        except TakenBack as err:
+            return self._call_off(evolve(job, cancelled=err.who), State.RELEASING)
         except Doubt as err:
             return self._doubt(job, err.say)
         return self._left(job, name, ACTOR)
@@ -454,7 +457,8 @@ class Line:
     def _tell(self, job: Job, source: Channel, seen: Inspection, action: Action, note: Say | None) -> None:
         text = receipt.write(seen, action, note, self.config.site)
         try:
-            brief = receipt.brief(seen, action, note, self.config.site)
+            # What is only late is not turned away where it came from.
+            brief = receipt.brief(seen, action, note, self.config.site) if action > Action.ALERT else ""
             source.tell(self._found(job.item).key, job.item.name, text, job.id, brief)
         except (OSError, DlpError) as err:
             # The verdict stands without its receipt: the job is held, listed and audited.

@@ -56,6 +56,14 @@ class Doubt(DlpError):  # noqa: N818  what is left is a question
     """Nobody can tell whether a job left: it is held for a person, and never sent a second time by itself."""
 
 
+class TakenBack(DlpError):  # noqa: N818  what its owner did
+    """A job is gone from where it waited before it left: its owner took it back. `who` says where that was done."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(Say(f"任务已在 {who} 中取消", f"the job was cancelled in {who}"))
+        self.who = who
+
+
 Offer = Callable[[Found], None]
 Refuse = Callable[[Found, Say], None]
 
@@ -88,15 +96,18 @@ class Onward(abc.ABC):
     target: str
 
     @abc.abstractmethod
-    def begin(self, key: bytes, job: str, media: str, copies: int) -> str:
-        """Announce a job and return its place there; nothing leaves yet. ReleaseError when that is not possible."""
+    def begin(self, key: bytes, job: str, media: str, copies: int, *, apart: bool = False) -> str:
+        """Announce a job and return its place there; nothing leaves yet. ReleaseError when that is not possible.
+
+        `apart`: what leaves is a copy of its own, and not what was taken as it was taken.
+        """
 
     @abc.abstractmethod
     def send(self, place: str, body: int, *, fresh: bool) -> str:
         """Send the bytes of fd `body` to a place and return its name, once, however often it is called.
 
-        ReleaseError when that is not possible now; Doubt when nobody can tell whether it was done. `fresh`: nothing
-        was sent there yet.
+        ReleaseError when that is not possible now; TakenBack when its owner does not want it any more; Doubt when
+        nobody can tell whether it was done. `fresh`: nothing was sent there yet.
         """
 
     @abc.abstractmethod

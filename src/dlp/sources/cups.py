@@ -51,6 +51,10 @@ class Cups:
         """Tell whether there is a socket; whether somebody listens there is seen at the first question."""
         return self._socket.exists()
 
+    def ask(self, op: Op, *about: ipp.Attribute, job: tuple[ipp.Attribute, ...] = ()) -> ipp.Message:
+        """Return the answer to one operation; Refused where it is no success, Unreachable where there is none."""
+        return client.ask(self._where, op, *about, job=job)
+
     def open_jobs(self, queue: str) -> tuple[Ours, ...]:
         """Return the jobs of a queue that are not finished, oldest first. OSError where CUPS does not answer."""
         answer = client.ask(

@@ -18,7 +18,7 @@ from dlp.errors import DlpError
 from dlp.ipp import Attribute, Group, JobState, Message, Op, Status, Tag, client, codec
 from dlp.ipp.client import Body, NotConnected, Refused, Unreachable, Where
 from dlp.model import Frozen, Say
-from dlp.sources import Doubt, Found, Onward, ReleaseError, Void, receipts
+from dlp.sources import Doubt, Found, Onward, ReleaseError, Void, bag, names, receipts
 from dlp.sources.cups import Cups, queue_uri
 
 FRESH_SECONDS = 30.0
@@ -28,8 +28,13 @@ BUSY_SECONDS = 600.0
 DOWN_SECONDS = 5.0
 """How long a printer that did not answer is left in peace."""
 _BUSY_LOOK_SECONDS = 0.2
+_BAG = "+"  # at the end of a place: what is sent there is a bag of documents
 PDF = "application/pdf"
 STREAM = "application/octet-stream"
+PJL = "application/vnd.hp-pjl"
+UEL = b"\x1b%-12345X"
+SENSED = frozenset({PJL})
+"""Streams that name their own language: a printer that looks for itself knows whether it can print them."""
 CARRIED = frozenset(
     {
         *("copies", "finishings", "finishings-col", "media", "media-col", "multiple-document-handling", "number-up"),
@@ -37,6 +42,11 @@ CARRIED = frozenset(
         *("presentation-direction-number-up", "print-color-mode", "print-content-optimize", "print-darkness"),
         *("print-quality", "print-rendering-intent", "print-scaling", "printer-resolution", "sides"),
         *("x-image-position", "y-image-position", "job-pages-per-set", "job-finishings", "feed-orientation"),
+        # of CUPS alone, for jobs that go on to a queue of CUPS
+        *("PageSize", "InputSlot", "MediaType", "ColorModel", "Duplex", "OutputBin", "fit-to-page", "fitplot"),
+        *("mirror", "page-border", "page-set", "outputorder", "landscape", "number-up-layout", "natural-scaling"),
+        *("scaling", "position", "ppi", "cpi", "lpi", "columns", "wrap", "prettyprint", "page-top", "page-bottom"),
+        *("page-left", "page-right"),
     }
 )
 """Wishes of a job that reach the printer; anything else of it stays here, its title above all."""
@@ -50,6 +60,8 @@ class Ticket(Frozen, frozen=True, kw_only=True):
     """Attributes of the job, as an encoded message."""
     cups: int = 0
     """Its number in CUPS; 0: it did not come from there."""
+    formats: tuple[str, ...] = ()
+    """Of each of its documents, where it has several and is sealed as a bag of them."""
 
 
 def ticket_of(key: bytes) -> Ticket:
@@ -128,7 +140,8 @@ class PrinterSource(Onward):
     def takes(self, media: str) -> bool:
         """Tell whether the printer takes documents of a type. What never answered is believed to take PDF."""
         about = self.attributes()
-        return media in (about.texts("document-format-supported") if about is not None else (PDF,))
+        taken = about.texts("document-format-supported") if about is not None else (PDF,)
+        return media in map(str.lower, taken)
 
     def _kept(self) -> Group | None:
         with suppress(OSError, codec.Malformed):
@@ -142,19 +155,14 @@ class PrinterSource(Onward):
 
     # handing a job on
 
-    def begin(self, key: bytes, job: str, media: str, copies: int) -> str:
+    def begin(self, key: bytes, job: str, media: str, copies: int, *, apart: bool = False) -> str:  # noqa: ARG002
         """Announce a job to the printer; see `Onward`."""
         if time.monotonic() < self._down_until:
             raise self._away()
-        if not self.takes(media):
-            raise Doubt(
-                Say(
-                    f"打印机不能直接打印此类文件（{media}），未打印；请转为 PDF 后重新送打",
-                    f"the printer takes no {media}, so it was not printed: submit it as PDF",
-                )
-            )
+        ticket = ticket_of(key)
+        self.check_media(ticket, media)
         about = (ipp.texts("job-name", Tag.NAME, job),)
-        kept, counted = _wanted(key), ipp.integers("copies", copies)
+        kept, counted = _wanted(ticket), ipp.integers("copies", copies)
         try:
             answer = self._ask(Op.CREATE_JOB, *about, job=(*kept, counted))
         except Refused as err:
@@ -164,21 +172,43 @@ class PrinterSource(Onward):
                 answer = self._ask(Op.CREATE_JOB, *about, job=(*kept, counted))
             except Refused as again:
                 raise self._no(again) from again
-        place = f"{self.where.uri}#{answer.group(Tag.JOB).number('job-id')}"
+        place = f"{self.where.uri}#{answer.group(Tag.JOB).number('job-id')}{_BAG if ticket.formats else ''}"
         self._untouched.add(place)
         return place
 
+    def check_media(self, ticket: Ticket, media: str) -> None:
+        """Return when the printer takes every document of a job; Doubt when it does not."""
+        for one in ticket.formats or (media,):
+            if not self.takes(one) and not (one in SENSED and self.takes(STREAM)):
+                raise Doubt(
+                    Say(
+                        f"打印机不能直接打印此类文件（{one}），未打印；请转为 PDF 后重新送打",
+                        f"the printer takes no {one}, so it was not printed: submit it as PDF",
+                    )
+                )
+
     def send(self, place: str, body: int, *, fresh: bool) -> str:
         """Send the bytes of a job that was announced; see `Onward`."""
-        uri, _, number = place.rpartition("#")
+        uri, _, tail = place.rpartition("#")
         if uri != self.where.uri:
-            raise Doubt(_unsure(f"配置中的打印机已更换（原为 {uri}）", f"the printer was {uri} when it was sent"))
-        if not fresh and self._has_it(place, int(number)):
+            raise self.replaced(uri)
+        number, several = int(tail.removesuffix(_BAG)), tail.endswith(_BAG)
+        there = 0 if fresh else self._there(place, number)
+        if there is None:
             return place
+        if not several:
+            self._send_document(place, number, body, last=True)
+            return place
+        with bag.unpack(body, there) as documents:
+            for document, last in documents:
+                self._send_document(place, number, document, last=last)
+        return place
+
+    def _send_document(self, place: str, number: int, body: int, *, last: bool) -> None:
         about = (
-            ipp.integers("job-id", int(number)),
-            ipp.texts("document-format", Tag.MEDIA_TYPE, _media(body)),
-            ipp.flag("last-document", value=True),
+            ipp.integers("job-id", number),
+            ipp.texts("document-format", Tag.MEDIA_TYPE, self._media(body)),
+            ipp.flag("last-document", value=last),
         )
         untouched = place in self._untouched
         self._untouched.discard(place)
@@ -190,7 +220,17 @@ class PrinterSource(Onward):
             if untouched and isinstance(err.__cause__, NotConnected):
                 self._untouched.add(place)
             raise
-        return place
+
+    def _media(self, body: int) -> str:
+        """Return the type that the printer is told: what it cannot mistake, else that it must look for itself."""
+        head = os.pread(body, len(UEL), 0)
+        if head.startswith(b"%PDF-"):
+            return PDF
+        return PJL if head == UEL and self.takes(PJL) else STREAM
+
+    def replaced(self, uri: str) -> Doubt:
+        """Return what it means that a job was sent to another printer than the one of today."""
+        return Doubt(unsure(f"配置中的打印机已更换（原为 {uri}）", f"the printer was {uri} when it was sent"))
 
     def _ask(self, op: Op, *about: Attribute, job: tuple[Attribute, ...] = (), body: Body | None = None) -> Message:
         """Ask the printer, again while it is busy; Refused where it says no, ReleaseError where it does not answer."""
@@ -212,8 +252,11 @@ class PrinterSource(Onward):
                 raise self._away() from err
             time.sleep(_BUSY_LOOK_SECONDS)  # a printer has no event for it: the standard says to ask again
 
-    def _has_it(self, place: str, number: int) -> bool:
-        """Tell whether the printer has a job that was announced to it before; Doubt where it cannot say."""
+    def _there(self, place: str, number: int) -> int | None:
+        """Return how many documents the printer has of a job that was announced to it before; None: it has the job.
+
+        Doubt where it cannot say.
+        """
         try:
             about = self._ask(Op.GET_JOB_ATTRIBUTES, ipp.integers("job-id", number)).group(Tag.JOB)
         except Refused as err:
@@ -226,9 +269,9 @@ class PrinterSource(Onward):
                 self._untouched.discard(place)
                 raise Void(*_gone(self.where.uri))
             zh, en = _FORGOTTEN if about is None else _ENDED
-            raise Doubt(_unsure(zh, en))
+            raise Doubt(unsure(zh, en))
         waits = state in (JobState.PENDING, JobState.HELD) and "job-incoming" in about.texts("job-state-reasons")
-        return not (waits and about.number("number-of-documents") == 0)
+        return about.number("number-of-documents") if waits else None
 
     def _away(self) -> ReleaseError:
         return ReleaseError(*_gone(self.where.uri))
@@ -247,6 +290,10 @@ class PrinterSource(Onward):
 
     # telling the operator
 
+    def called(self, user: str, *, proven: bool) -> str:
+        """Return how the owner of a job is shown: a name that nobody proved is marked so."""
+        return user if proven else f"{names.shown(os.fsencode(user))}（未核实）"
+
     def remove(self, found: Found) -> bool:  # noqa: ARG002  the sender keeps its own copy until it is answered
         """Return True: a print job lies nowhere but here once it was taken."""
         return True
@@ -254,8 +301,8 @@ class PrinterSource(Onward):
     def tell(self, key: bytes, name: str, text: str, job: str, brief: str = "") -> str | None:
         """Leave the receipt in the folder for it, and have CUPS say at the job why it was not printed."""
         number = ticket_of(key).cups
-        if number:
-            self._to_tell.put((number, brief))
+        if number and brief:
+            self.turn_away(number, brief)
         if self.spec.receipts is None:
             return None
         self.spec.receipts.mkdir(parents=True, exist_ok=True)
@@ -264,6 +311,10 @@ class PrinterSource(Onward):
             return receipts.write(folder, name, text, job, self._key)
         finally:
             os.close(folder)
+
+    def turn_away(self, number: int, why: str) -> None:
+        """Have a job of CUPS cancelled soon, with the reason, where it is still open then."""
+        self._to_tell.put((number, why))
 
     def tellings(self) -> Iterator[tuple[int, str]]:
         """Give the jobs of CUPS that are to be turned away, and why, as they come; ends with `stop_telling`."""
@@ -287,19 +338,15 @@ def _gone(uri: str) -> tuple[Say, Say]:
     )
 
 
-def _unsure(zh: str, en: str) -> Say:
+def unsure(zh: str, en: str) -> Say:
+    """Return what a person reads where nobody can tell whether a job was printed."""
     return Say(
         f"{zh}，无法确认是否已打印；请到打印机核对，未打印的可再次放行",
         f"{en}, so nobody can tell whether it was printed: look at the printer, and release it again if it was not",
     )
 
 
-def _wanted(key: bytes) -> tuple[Attribute, ...]:
+def _wanted(ticket: Ticket) -> tuple[Attribute, ...]:
     """Return what a job asks of the printer, all but the number of copies: that one is in the books."""
-    raw = ticket_of(key).wishes
+    raw = ticket.wishes
     return ipp.without(codec.decode(raw)[0].group(Tag.JOB).attributes, frozenset({"copies"})) if raw else ()
-
-
-def _media(body: int) -> str:
-    """Return the type that a printer is told: what it cannot mistake, else that it must look for itself."""
-    return PDF if os.pread(body, 5, 0) == b"%PDF-" else STREAM
