@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from dlp import errors
-from dlp.service import demo
+from dlp.service import demo, faults
 from makers import docx_of, xlsx_of
 from sites import lay
 
@@ -63,7 +62,7 @@ def test_a_fault_is_logged_without_its_message() -> None:
     try:
         int(secrets()[0] + "机密")
     except ValueError as err:
-        told = errors.trace(err)
+        told = faults.trace(err)
     assert told.startswith("ValueError at test_nothing_leaks.py:")
     assert secrets()[0] not in told
 

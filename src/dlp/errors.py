@@ -7,8 +7,6 @@ can mend, so it carries what happened and what to do, in both languages.
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
 from typing import ClassVar
 
 from dlp.model import Say
@@ -118,10 +116,3 @@ class NotProven(DlpError):  # noqa: N818  names the outcome
     """A redacted copy could not be made or did not pass its second inspection; nothing was written."""
 
     exit = 23
-
-
-def trace(err: BaseException) -> str:
-    """Return kind and code lines of a fault without its message, which can quote a document or a file name."""
-    frames = traceback.extract_tb(err.__traceback__)
-    where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
-    return f"{type(err).__name__} at {where}"

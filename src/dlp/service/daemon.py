@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from dlp import config as configuration
 from dlp.config import Config
-from dlp.errors import DlpError, StoreError, trace
+from dlp.errors import DlpError, StoreError
 from dlp.model import Outcome, Say, State
 from dlp.service import origins
 from dlp.service.desk import channels, open_vault
+from dlp.service.faults import trace
 from dlp.service.gate import Gate, threads
 from dlp.service.gateway import Gateway
 from dlp.service.keys import deployment_key

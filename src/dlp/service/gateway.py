@@ -20,11 +20,12 @@ from urllib.parse import urlsplit
 
 from dlp import ipp
 from dlp.config import Config
-from dlp.errors import DlpError, trace
+from dlp.errors import DlpError
 from dlp.ipp import Group, JobState, Message, Op, Status, Tag, codec, http
 from dlp.ipp.http import Answer, Broken, Bytes, Request
 from dlp.model import Action, Outcome, State
 from dlp.service import front, receipt
+from dlp.service.faults import trace
 from dlp.service.gate import threads
 from dlp.service.line import Line
 from dlp.sources import Arrival, Found, ReleaseError, names

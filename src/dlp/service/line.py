@@ -213,7 +213,7 @@ class Line:
         return source
 
     def repeat(self, job: Job) -> None:
-        """Tell once more what was decided on a job that did not leave as it came: who was told may not have heard it."""
+        """Tell once more what was decided on a job that did not leave as it came: it may not have been heard."""
         source = self.sources.get(job.item.source)
         if source is not None and job.verdict is not None:
             said = {State.BLOCKED: Action.BLOCK, State.REDACTED: Action.REDACT}

@@ -10,9 +10,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from dlp.config import Config
-from dlp.errors import DlpError, trace
+from dlp.errors import DlpError
 from dlp.ipp import JobState
 from dlp.model import State
+from dlp.service.faults import trace
 from dlp.service.gate import threads
 from dlp.service.gateway import Gateway
 from dlp.service.line import ACTOR, Line
