@@ -36,6 +36,7 @@ ROAD: dict[State, tuple[State, ...]] = {
     State.HELD: (State.STORED, State.DECIDED, State.HELD),
     State.BLOCKED: (State.STORED, State.DECIDED, State.BLOCKED),
     State.REJECTED: (State.STORED, State.DECIDED, State.HELD, State.REJECTED),
+    State.CANCELLED: (State.STORED, State.DECIDED, State.CANCELLED),
 }
 APPEND = """
 import sys

@@ -15,7 +15,6 @@ from dlp.config import Config
 from dlp.errors import Denied, StoreError
 from dlp.model import Say
 from dlp.origin import Origin
-from dlp.service import keys
 from dlp.service.certify import state_folder
 from dlp.store import AuditEvent
 from dlp.store.sqlite import SqliteStore
@@ -81,8 +80,7 @@ def _begin(config: Config, store: SqliteStore, *, actor: str, body: dict[str, st
         path = file_of(config)
         told = {event.body.get("chain") for event in begun}
         before = [one for one in (kept(path) if path.exists() else ()) if one.chain in told]
-        keys.part_of(path, origin.write([*before, made])).rename(path)
-        durable.fsync_dir(path.parent)
+        durable.replace(path, origin.write([*before, made]))
 
     more = {"chain": made.chain, **body}
     return made, store.begin(secret, actor=actor, kind=KEYED, body=more, first=write, anew=anew)
