@@ -50,6 +50,17 @@ SYSTEMS = {"非涉密": 0, "秘密": 3, "机密": 4, "绝密": 5}
 UNNAMED = {Regime.STATE: 5, Regime.EXAM: 5, Regime.COMMERCIAL: 3, Regime.FOREIGN: 3, Regime.WORK: 2, Regime.PERSONAL: 2}
 
 
+EDITS: tuple[dict[str, Any], ...] = (
+    {"steps": ()},
+    {"signatures": ()},
+    {"steps": (), "signatures": (), "version": 1},
+    {"valid_seconds": 1e9},
+    {"version": 99},
+    {"id": "01OTHER"},
+)
+"""What somebody who can write the books would change of a case."""
+
+
 class Word(NamedTuple):
     """A signature as the machine knows that it came about."""
 
@@ -228,12 +239,12 @@ class Office(RuleBasedStateMachine):
         self.sign_as(who, role, due, decision, true=True)
 
     @precondition(opened)
-    @rule(data=st.data(), times=st.integers(1, 6), way=st.sampled_from(["wise", "wise", "any", "rogue"]))
+    @rule(data=st.data(), times=st.integers(1, 6), way=st.sampled_from(["wise", "wise", "any", "rogue", "stranger"]))
     def go_up_the_ladder(self, data: st.DataObject, times: int, way: str) -> None:
         """Those whose step it is sign one after the other at the right time, and what came of it is asked for.
 
         The wise leave out those who may not: whoever it is for, who has signed, who holds roles that clash, who was
-        locked. The rogue take those first.
+        locked. The rogue take those first; the strangers are those whose step it is not.
         """
         self.now = max(self.now, self.latest)
         for _ in range(times):
@@ -246,12 +257,35 @@ class Office(RuleBasedStateMachine):
                 fit = good
             elif way == "rogue":
                 fit = [p for p in fit if p not in good] or good
+            elif way == "stranger":
+                fit = [p for p in self.people.values() if p.roles and p not in fit]
             if due is None or step is None or not fit:
                 break
             person = data.draw(st.sampled_from(fit))
-            role = data.draw(st.sampled_from([r for r in person.roles if r in step.roles]))
+            role = data.draw(st.sampled_from([r for r in person.roles if r in step.roles] or list(person.roles)))
             self.sign_as(person.id, role, due, Decision.APPROVE, true=True)
+        self.tempt()
         self.clear_what_is_left()
+
+    def tempt(self) -> None:
+        """Ask for everything that an approval is not good for, as it stands; the oracle says no to all of it."""
+        assert self.case is not None
+        left = self.asked.copies - sum(c.copies for c in self.given)
+        for copies in (left + 1, -1):
+            assert isinstance(self.cleared(self.case, copies=copies), Denial)
+        assert isinstance(self.cleared(self.case, copies=left, sha256=OTHER_SHA), Denial)
+        assert isinstance(self.cleared(self.case, copies=left, now=self.latest - 1), Denial)
+        assert isinstance(self.cleared(self.case, copies=left, now=START + 721 * HOUR), Denial)
+        assert isinstance(self.cleared(self.case, copies=left, site=PLAIN), Denial) or not level_of(self.asked)[1]
+        for change in EDITS:
+            edited = evolve(self.case, **change)
+            if edited != self.case:
+                assert isinstance(self.cleared(edited, copies=left), Denial), change
+
+    def cleared(self, case: Case, **changes: Any) -> Cleared | Denial:
+        """Call `clear` with what is true now, and with these changes."""
+        fields = {"sha256": SHA, "copies": 1, "now": self.now, "site": self.site, "house": self.house, **changes}
+        return clear(case, **fields)
 
     @precondition(opened)
     @rule(
@@ -315,33 +349,13 @@ class Office(RuleBasedStateMachine):
     def clear_it(self, sha256: str, copies: int) -> None:
         """Ask for a clearance of the case as it is."""
         assert self.case is not None
-        self.judge(clear(self.case, sha256, copies, self.now, site=self.site, house=self.house), sha256, copies)
+        self.judge(self.cleared(self.case, sha256=sha256, copies=copies), sha256, copies)
 
     def clear_what_is_left(self) -> None:
         """Ask for what the request is for."""
         assert self.case is not None
         left = self.asked.copies - sum(c.copies for c in self.given)
-        self.judge(clear(self.case, SHA, left, self.now, site=self.site, house=self.house), SHA, left)
-
-    @precondition(opened)
-    @rule(
-        change=st.sampled_from(
-            [
-                {"steps": ()},
-                {"signatures": ()},
-                {"steps": (), "signatures": (), "version": 1},
-                {"valid_seconds": 1e9},
-                {"version": 99},
-                {"id": "01OTHER"},
-            ]
-        )
-    )
-    def clear_an_edited_record(self, change: dict[str, Any]) -> None:
-        """A row that was edited gives nothing that the true one would not."""
-        assert self.case is not None
-        edited = evolve(self.case, **change)
-        if edited != self.case:
-            assert isinstance(clear(edited, SHA, 1, self.now, site=self.site, house=self.house), Denial)
+        self.judge(self.cleared(self.case, copies=left), SHA, left)
 
     @precondition(opened)
     @rule(copies=st.integers(1, 9), level=st.sampled_from([None, Level.OPEN, Level.SENSITIVE]))
@@ -351,7 +365,7 @@ class Office(RuleBasedStateMachine):
         other = evolve(self.asked, copies=copies, level=level, claims=(), regime=None)
         if other != self.asked and self.words:
             edited = evolve(self.case, request=other)
-            assert isinstance(clear(edited, SHA, 1, self.now, site=self.site, house=self.house), Denial)
+            assert isinstance(self.cleared(edited), Denial)
 
     def judge(self, answer: Cleared | Denial, sha256: str, copies: int) -> None:
         """Whatever was cleared, the oracle must have said yes to."""
