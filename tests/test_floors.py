@@ -47,6 +47,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "values",
         "plan",
         "told",
+        "imprint",
+        "alike",
     ),
     (
         "durable",
@@ -66,6 +68,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "look",
         "eyes",
         "ocr",
+        "engrave",
         "sandbox",
         "ratchet",
         "audit",

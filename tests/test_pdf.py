@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import io
 import random
 from collections import Counter
 from pathlib import Path
@@ -368,6 +369,35 @@ def test_actual_text_does_not_replace_what_is_shown() -> None:
     document = read(by_hand(simple(content)))
     assert "TOP SECRET" in lines(document, Zone.BODY)
     assert "harmless words" in lines(document, Zone.HIDDEN)
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "packed"])
+def test_a_note_does_not_take_inherited_fonts_away(compressed: bool) -> None:
+    """A page that has its fonts from the tree above it, and a note, is read like one without the note."""
+
+    def change(file: pikepdf.Pdf) -> None:
+        name, make = pikepdf.Name, pikepdf.Dictionary
+        page = file.pages[0].obj
+        file.Root.Pages.Resources = page.Resources
+        del page.Resources
+        look = file.make_stream(b"0 0 9 9 re S", Type=name.XObject, Subtype=name.Form, BBox=[0, 0, 10, 10])
+        note = make(Type=name.Annot, Subtype=name.Square, Rect=[9, 9, 19, 19], AP=make(N=look))
+        page.Annots = [file.make_indirect(note)]
+
+    mode = pikepdf.ObjectStreamMode.generate if compressed else pikepdf.ObjectStreamMode.disable
+    raw = changed(drawn(written("身份证号 11010519491231002X\n机密★20年")), change, object_stream_mode=mode)
+    with pikepdf.open(io.BytesIO(raw), inherit_page_attributes=False) as file:
+        assert "/Resources" not in file.Root.Pages.Kids[0]
+    document = read(raw)
+    assert lines(document, Zone.BODY) == ["身份证号 11010519491231002X", "机密★20年"]
+    assert document.gaps == ()
+
+
+def test_what_has_no_structure_is_not_read_whole(shared: Path) -> None:
+    """What pdfium opens and pikepdf does not has places beside its pages that nobody reads: a gap says so."""
+    document = read((shared / "corpus/robust/pdfjs/issue18986.pdf").read_bytes())
+    assert document.pages == 1
+    assert "its structure is damaged" in " ".join(gap.detail for gap in document.gaps)
 
 
 def decorated(file: pikepdf.Pdf) -> None:

@@ -13,12 +13,12 @@ from dlp.model import Check, Gap, GapKind
 FORMATS = Path(__file__).resolve().parents[1] / "src" / "dlp" / "formats"
 
 
-def clauses() -> list[str]:
-    """Every clause with which a format refuses a redaction, as it is written in its code."""
+def clauses(kind: str) -> list[str]:
+    """Every clause with which a format refuses a redaction or a stamp, as it is written in its code."""
     found = set()
     for path in FORMATS.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "NotRedactable"
+            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == kind
             if named and isinstance(node.args[0], ast.Constant):
                 found.add(node.args[0].value)
     return sorted(found)
@@ -26,8 +26,10 @@ def clauses() -> list[str]:
 
 def test_every_refusal_has_chinese_words() -> None:
     """A clause of a redactor has a sentence in `told.CLAUSES`: an operator does not read English."""
-    assert len(clauses()) > 40
-    assert [clause for clause in clauses() if clause not in told.CLAUSES] == []
+    assert len(clauses("NotRedactable")) > 40
+    assert [clause for clause in clauses("NotRedactable") if clause not in told.CLAUSES] == []
+    assert len(clauses("NotStampable")) > 6
+    assert [clause for clause in clauses("NotStampable") if clause not in told.UNSTAMPED] == []
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,15 @@ def test_a_refusal_is_told(gap: Gap, zh: str, en: str) -> None:
     """Why there is no copy is one sentence; what is not known is shown as it is."""
     assert told.stopped(gap).zh == zh
     assert told.stopped(gap).en == en
+
+
+def test_what_cannot_be_stamped_is_told() -> None:
+    """Why there is no stamped copy is one sentence that says that nothing was released."""
+    gap = Gap(kind=GapKind.UNSUPPORTED, detail="a page has no free place for a stamp")
+    assert told.unstamped(gap).zh == "无法加盖印记，未放行：有页面的页边没有空白处"
+    gap = Gap(kind=GapKind.UNSUPPORTED, detail="there is no stamping for application/msword")
+    assert told.unstamped(gap).zh == "无法加盖印记，未放行：只有 PDF 能加盖，此为 application/msword"
+    assert "it cannot be stamped and was not released: " in told.unstamped(gap).en
 
 
 def test_a_check_is_told() -> None:

@@ -272,7 +272,7 @@ def test_a_clause_is_made_plain() -> None:
 def test_outcome_of_a_redaction() -> None:
     """A redaction ends with what was written or with the gap that stopped it, never with both."""
     out = bytearray()
-    Outlet(out.extend).done(5, (Removed(type="mobile", count=2),))
+    Outlet(out.extend).done(wire.Done(size=5, removed=(Removed(type="mobile", count=2),)))
     intake = Intake(LIMITS)
     intake.feed(bytes(out))
     assert intake.outcome() == wire.Done(size=5, removed=(Removed(type="mobile", count=2),))

@@ -7,6 +7,7 @@ come from root, no privileges to gain, Landlock, seccomp. Whatever it says goes 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib
 import os
 import resource
@@ -20,7 +21,7 @@ from typing import NoReturn
 
 from dlp import formats, landlock, orders, wire
 from dlp.formats import proof
-from dlp.formats.room import Full, Reading, Room, read, redact
+from dlp.formats.room import Full, Reading, Room, Sought, Stamped, read, redact, stamp
 from dlp.limits import Limits
 from dlp.model import Document, GapKind, Removed, Segment, Zone, evolve
 from dlp.sniff import EDGE_BYTES, sniff
@@ -80,7 +81,7 @@ def _read_all(fd: int) -> bytes:
 
 def _shut_in(task: orders.Task, setup: orders.Setup, parent: int) -> None:
     """Give up everything that reading one file does not need. Any failure ends the child before it reads."""
-    _limit(setup.limits, writes=setup.limits.output_bytes if task.what == "redact" else 0)
+    _limit(setup.limits, writes=setup.limits.output_bytes if task.what in ("redact", "stamp") else 0)
     if setup.uid is not None and setup.gid is not None:
         os.setgroups([])
         os.setresgid(setup.gid, setup.gid, setup.gid)
@@ -124,6 +125,10 @@ def _serve(task: orders.Task, setup: orders.Setup, extra: dict[str, ModuleType])
         )
     elif task.what == "redact":
         _redact(task, outlet, setup)
+    elif task.what == "stamp":
+        _stamp(task, outlet, setup)
+    elif task.what == "look":
+        outlet.send(_look(task, setup))
     elif task.what == "verify":
         outlet.send(_verify(task, setup))
     elif task.what == "extract":
@@ -185,7 +190,38 @@ def _redact(task: orders.Task, outlet: wire.Outlet, setup: orders.Setup) -> None
     if document.gaps:
         outlet.send(document)
     else:
-        outlet.done(os.fstat(OUTPUT).st_size, tuple(removed))
+        outlet.done(wire.Done(size=os.fstat(OUTPUT).st_size, removed=tuple(removed)))
+
+
+def _stamp(task: orders.Task, outlet: wire.Outlet, setup: orders.Setup) -> None:
+    """Write the source with a stamp on each page to the output; what keeps it from being done becomes a gap."""
+
+    def write(source: formats.Source, room: Room) -> Document:
+        if task.plate is None:
+            raise ValueError
+        with open(OUTPUT, "w+b", closefd=False) as out:
+            stamped.append(stamp(task.media, source, task.plate, out, room))
+        return Document(media="")
+
+    stamped: list[Stamped] = []
+    document = _guard(write, _source(task), Room(setup.limits, passwords=setup.passwords))
+    if document.gaps:
+        outlet.send(document)
+    else:
+        ((boxes, covered),) = stamped
+        outlet.done(wire.Done(size=os.fstat(OUTPUT).st_size, boxes=boxes, covered=covered))
+
+
+def _look(task: orders.Task, setup: orders.Setup) -> Document:
+    """Return what is read on stamped pages with the stamps taken off, each after it was seen; or before they were.
+
+    Pictures are to be compared and not read, for which their digests do.
+    """
+    room = Room(setup.limits, passwords=setup.passwords, sought=Sought(task.plate, task.boxes))
+    seen = _guard(lambda source, room: read(task.media, source, room), _source(task), room)
+    pictures = tuple(evolve(one, raw=hashlib.sha256(one.raw).digest()) for one in seen.pictures)
+    document: Document = evolve(seen, pictures=pictures)
+    return document
 
 
 def _verify(task: orders.Task, setup: orders.Setup) -> Document:

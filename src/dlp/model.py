@@ -132,6 +132,15 @@ class Reach(Enum):
     ROW = "row"
 
 
+class Corner(Enum):
+    """Where on a page a stamp goes first. Where something stands there, it moves along its edge, then to the other."""
+
+    BOTTOM_RIGHT = "bottom-right"
+    BOTTOM_LEFT = "bottom-left"
+    TOP_RIGHT = "top-right"
+    TOP_LEFT = "top-left"
+
+
 class State(Enum):
     """Where a job is on its way. Only RELEASED and REDACTED mean that something left."""
 
@@ -484,6 +493,34 @@ class Certificate(Frozen, frozen=True, kw_only=True):
     style: Style = Style.LABEL
     reach: Reach = Reach.HIT
     checks: tuple[Check, ...] = ()
+
+
+class Stamp(Frozen, frozen=True, kw_only=True):
+    """What is to stand on every page of a copy, and where."""
+
+    lines: tuple[str, ...]
+    code: str = ""
+    """Text of the QR code beside the lines; none when empty."""
+    corner: Corner = Corner.BOTTOM_RIGHT
+    size: float = 7.0
+    """Points of its letters."""
+    cover: bool = False
+    """Where no place on a page is free: put it on white over what stands there. Else such a document is not stamped."""
+
+
+class Plate(Frozen, frozen=True, kw_only=True):
+    """A stamp as it is put on pages: one picture of black and nothing."""
+
+    width: int
+    """Pixels, as `height`."""
+    height: int
+    raw: bytes
+    """Rows from the top, one bit a pixel, 1 is black, each row begins a byte; packed by zlib."""
+    wide: float
+    """Points, as `high`: its size on a page between A6 and A3."""
+    high: float
+    corner: Corner = Corner.BOTTOM_RIGHT
+    cover: bool = False
 
 
 class Outcome(Frozen, frozen=True, kw_only=True):

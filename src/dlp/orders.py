@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dlp.limits import Limits
-from dlp.model import Cut, Frozen, Mode
+from dlp.model import Box, Cut, Frozen, Mode, Plate
 from dlp.wire import decode
 
 
@@ -21,7 +21,7 @@ class Setup(Frozen, frozen=True, kw_only=True):
 
 
 class Order(Frozen, frozen=True, kw_only=True, tag="order"):
-    """Start one child; the message carries its descriptors: source, task, result and, for a redaction, output."""
+    """Start one child; the message carries its descriptors: source, task, result and, for a copy, output."""
 
     id: int
 
@@ -59,7 +59,7 @@ EXIT_CAGE, EXIT_MEMORY, EXIT_BUG, EXIT_RESULT, EXIT_FORK = 71, 72, 73, 74, 75
 
 
 class Task(Frozen, frozen=True, kw_only=True):
-    """What a child is to do with its source: `what` is extract, redact, verify or prove (its own walls)."""
+    """What a child is to do with its source: extract, redact, verify, stamp, look, or prove (its own walls)."""
 
     what: str
     name: str
@@ -69,6 +69,9 @@ class Task(Frozen, frozen=True, kw_only=True):
     media: str = ""
     cuts: tuple[Cut, ...] = ()
     mode: Mode = Mode.AUTO
+    plate: Plate | None = None
+    """Of a stamping: what goes on each page. Of a look at the stamped copy: what is to be found there, at `boxes`."""
+    boxes: tuple[Box, ...] = ()
     needles: tuple[str, ...] = ()
     """Of a verification: the texts that must be nowhere in the copy. They never leave the memory of this machine."""
 

@@ -1,18 +1,21 @@
 """The product on one screen: what is seen in an item, and how a redacted copy earns its release.
 
 `inspect` reads in the sandbox, matches and decides. `redact` removes in the sandbox, then sends the result through
-`inspect` once more: a copy that is not clean is not released.
+`inspect` once more: a copy that is not clean is not released. `stamp` puts a mark on each page of what was cleared and
+looks again that nothing else changed.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import time
 from datetime import datetime
 from typing import NamedTuple
 
-from dlp import durable, odd, plan, told, values
+from dlp import alike, durable, engrave, odd, plan, told, values
+from dlp.errors import ConfigError
 from dlp.marks import lint
 from dlp.match import Matcher
 from dlp.model import (
@@ -26,14 +29,16 @@ from dlp.model import (
     Inspection,
     Item,
     Mode,
+    Plate,
     Redacting,
     Removed,
     Say,
+    Stamp,
     Timings,
     evolve,
 )
 from dlp.policy import Policy, decide, exempt
-from dlp.sandbox import Sandbox
+from dlp.sandbox import Made, Sandbox
 from dlp.values import Values
 
 
@@ -53,6 +58,17 @@ class Redaction(NamedTuple):
     body: int
     certificate: Certificate
     again: Inspection
+
+
+class Stamped(NamedTuple):
+    """A stamped copy that says what the file before it said, and an fd of its sealed bytes.
+
+    `covered` are pages whose stamp lies on something, from 1; none unless it was allowed to cover.
+    """
+
+    body: int
+    pages: int
+    covered: tuple[int, ...]
 
 
 class _Failed(NamedTuple):
@@ -138,12 +154,66 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
     return Say(f"{made.say.zh}；转为图片后：{raster.say.zh}", f"{made.say.en}; as pictures: {raster.say.en}")
 
 
+def stamp(item: Item, body: int, kit: Kit, mark: Stamp) -> Stamped | Say:
+    """Return a copy of the cleared bytes of fd `body` with a stamp on each page, or the reason why there is none.
+
+    The copy is read once more with each stamp taken off: what it says then, and how its pages look, must be what `body`
+    said, so that nothing is found in it that was not judged and the stamp itself is no finding. Where this cannot be
+    shown there is no copy, and what was to be released with a stamp is not released.
+    """
+    try:
+        plate = engrave.engrave(mark)
+        made = kit.sandbox.stamp(body, name=item.name, media=item.media, stamp=mark)
+    except ConfigError as err:
+        return err.say
+    if isinstance(made, Gap):
+        return told.unstamped(made)
+    proven = False
+    try:
+        boxes = made.untrusted_boxes
+        before = kit.sandbox.look(body, name=item.name, media=item.media)
+        after = kit.sandbox.look(made.body, name=item.name, media=item.media, plate=plate, boxes=boxes)
+        if not _fit(made, plate, before.pages):
+            return Say("加盖印记的程序所报与要求不符", "the stamping tells of what it was not asked for")
+        changed = alike.changed(before, after)
+        if not changed and after != before:
+            # Less may be left of what no page shows, such as an earlier revision. It must not make anything look worse.
+            known = {(found.rule, found.digest) for found in kit.matcher.find(before)[0]}
+            found, gaps = kit.matcher.find(after)
+            changed = bool(gaps) or any((one.rule, one.digest) not in known for one in found)
+        if changed:
+            return Say("加盖印记后复检与原件不一致", "read again, the stamped copy is not what it was before")
+        proven = True
+        return Stamped(made.body, len(boxes), made.untrusted_covered)
+    finally:
+        if not proven:
+            os.close(made.body)
+
+
+def _fit(made: Made, plate: Plate, pages: int | None) -> bool:
+    """Tell whether a child says of each page that one stamp of a sensible size was put on it."""
+    boxes = made.untrusted_boxes
+    shape = plate.high / plate.wide
+    return (
+        pages == len(boxes)
+        and [box.page for box in boxes] == list(range(1, len(boxes) + 1))
+        and all(
+            box.x1 - box.x0 >= LEAST_STAMP * plate.wide
+            and math.isclose((box.y1 - box.y0), (box.x1 - box.x0) * shape, rel_tol=0.01)
+            for box in boxes
+        )
+        and set(made.untrusted_covered) <= ({box.page for box in boxes} if plate.cover else set())
+    )
+
+
 def _wants_pictures(kit: Kit) -> bool:
     return kit.redacting.mode is Mode.RASTER
 
 
 RASTERS = frozenset({"application/pdf"})
 """Types whose pages can be redacted as pictures of themselves."""
+LEAST_STAMP = 0.7
+"""Of its size: a smaller stamp is not read."""
 MOST_NAMES = 3
 """Names of rules of one type that a certificate gives."""
 _HOW = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)

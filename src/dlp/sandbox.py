@@ -23,10 +23,11 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from dlp import landlock, orders, wire
+from dlp.engrave import engrave
 from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
-from dlp.model import Cut, Document, Frozen, Gap, GapKind, Mode, Removed, Say, evolve
+from dlp.model import Box, Cut, Document, Frozen, Gap, GapKind, Mode, Plate, Removed, Say, Stamp, evolve
 from dlp.ocr import LIE, Ocr
 from dlp.wire import Fault, Intake, WireError
 
@@ -97,10 +98,12 @@ def _unprivileged(user: str) -> tuple[int, int] | None:
 
 
 class Made(NamedTuple):
-    """A redacted copy, not proven yet: the fd of its sealed bytes, and what its child says it removed."""
+    """A copy, not proven yet: the fd of its sealed bytes, and what its child says it removed, stamped and covered."""
 
     body: int
-    untrusted_removed: tuple[Removed, ...]
+    untrusted_removed: tuple[Removed, ...] = ()
+    untrusted_boxes: tuple[Box, ...] = ()
+    untrusted_covered: tuple[int, ...] = ()
 
 
 class Sandbox:
@@ -172,17 +175,32 @@ class Sandbox:
 
         A Gap says why there is none. Nothing here proves that the copy is clean: it must be verified and inspected.
         """
-        output = os.memfd_create("redacted", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        kept = False
-        try:
-            size = os.fstat(fd).st_size
-            task = orders.Task(what="redact", name=name[:NAME_BYTES], size=size, media=media, cuts=cuts, mode=mode)
-            made = self._redact(fd, task, output)
-            kept = isinstance(made, Made)
-        finally:
-            if not kept:
-                os.close(output)
-        return made
+        size = os.fstat(fd).st_size
+        task = orders.Task(what="redact", name=name[:NAME_BYTES], size=size, media=media, cuts=cuts, mode=mode)
+        return self._make(fd, task)
+
+    def stamp(self, fd: int, *, name: str, media: str, stamp: Stamp) -> Made | Gap:
+        """Return the file with a stamp on each page in a sealed memfd, which the caller closes.
+
+        A Gap says why there is none: only pages of PDF can be stamped. ConfigError where the stamp cannot be drawn.
+        Nothing here proves that the copy says what the file said: see `look`.
+        """
+        size = os.fstat(fd).st_size
+        return self._make(
+            fd, orders.Task(what="stamp", name=name[:NAME_BYTES], size=size, media=media, plate=engrave(stamp))
+        )
+
+    def look(
+        self, fd: int, *, name: str, media: str, plate: Plate | None = None, boxes: tuple[Box, ...] = ()
+    ) -> Document:
+        """Return what a stamped copy says without its stamps; with no plate, what the file before it says.
+
+        Two documents that say and show the same come out the same, with a check that tells how their pages look. A
+        stamp that is not seen at its box is a gap. Pictures are digests: what OCR would read in equal pixels is equal.
+        """
+        size = os.fstat(fd).st_size
+        task = orders.Task(what="look", name=name[:NAME_BYTES], size=size, media=media, plate=plate, boxes=boxes)
+        return self._read(fd, task)
 
     def verify(
         self,
@@ -206,7 +224,19 @@ class Sandbox:
         )
         return self._ocr.read(self._read(fd, task, before))
 
-    def _redact(self, fd: int, task: orders.Task, output: int) -> Made | Gap:
+    def _make(self, fd: int, task: orders.Task) -> Made | Gap:
+        """Have a copy made in a new memfd, which is closed where there is none."""
+        output = os.memfd_create("copy", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        kept = False
+        try:
+            made = self._write(fd, task, output)
+            kept = isinstance(made, Made)
+        finally:
+            if not kept:
+                os.close(output)
+        return made
+
+    def _write(self, fd: int, task: orders.Task, output: int) -> Made | Gap:
         """Have the output written and seal it; the gap when it is not what its child says it is."""
         with self._slots:
             outcome = self._ask(fd, task, output)
@@ -223,7 +253,7 @@ class Sandbox:
         if not os.fstat(output).st_size == untrusted.size <= self._limits.output_bytes:
             return wire.WORDS[Fault.MALFORMED]
         os.lseek(output, 0, os.SEEK_SET)
-        return Made(output, untrusted.removed)
+        return Made(output, untrusted.removed, untrusted.boxes, untrusted.covered)
 
     def _read(self, fd: int, task: orders.Task, before: int | None = None) -> Document:
         # Whoever waits for OCR holds no slot: a text is read while a hundred scans wait.
@@ -237,7 +267,7 @@ class Sandbox:
             return Document(media="", gaps=(wire.WORDS[err.fault],))
 
     def _ask(self, fd: int, task: orders.Task, other: int | None = None) -> Intake | Gap:
-        """Have a child do a task; `other` is where a redaction writes, or the file before it for a verification."""
+        """Have a child do a task; `other` is where a copy is written, or the file before it for a verification."""
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode) or about.st_size != task.size:
             return Gap(kind=GapKind.CORRUPT, detail="the file is not what it was when it was taken")

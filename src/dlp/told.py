@@ -112,6 +112,19 @@ CLAUSES: dict[str, str] = {
 """What a redactor says when it cannot take something out."""
 _NO_WAY = "there is no redaction for "
 
+UNSTAMPED: dict[str, str] = {
+    "a page cannot be drawn": "有页面无法显示",
+    "a page has no free place for a stamp": "有页面的页边没有空白处",
+    "a page leaves too many states open": "有页面内容不规范",
+    "it can be taken for several types": "可被当作几种类型",
+    "it needs a password": "需要口令",
+    "its page tree is damaged": "页面结构已损坏",
+    "its structure is damaged": "结构已损坏",
+    "the content of a page is damaged": "有页面内容已损坏",
+}
+"""What a format says when its pages cannot carry a stamp."""
+_NO_STAMP = "there is no stamping for "
+
 
 def check(made: Check) -> Say:
     """Return what was looked at: `reopened:pdfminer` is 另一程序能打开（pdfminer）."""
@@ -138,3 +151,11 @@ def stopped(gap: Gap) -> Say:
     if gap.detail.startswith(_NO_WAY):
         zh = f"此类文件暂不能脱敏：{gap.detail.removeprefix(_NO_WAY)}"
     return Say(zh, f"it cannot be redacted: {gap.detail}")
+
+
+def unstamped(gap: Gap) -> Say:
+    """Return why there is no stamped copy; what was to be stamped is then not released."""
+    zh = UNSTAMPED.get(gap.detail, gap.detail)
+    if gap.detail.startswith(_NO_STAMP):
+        zh = f"只有 PDF 能加盖，此为 {gap.detail.removeprefix(_NO_STAMP)}"
+    return Say(f"无法加盖印记，未放行：{zh}", f"it cannot be stamped and was not released: {gap.detail}")

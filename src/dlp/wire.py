@@ -23,7 +23,21 @@ import msgspec
 from msgspec import Meta
 
 from dlp.limits import FRAME_BYTES, Limits
-from dlp.model import Check, Coverage, Document, Frozen, Gap, GapKind, Picture, Removed, Segment, Slice, Table, evolve
+from dlp.model import (
+    Box,
+    Check,
+    Coverage,
+    Document,
+    Frozen,
+    Gap,
+    GapKind,
+    Picture,
+    Removed,
+    Segment,
+    Slice,
+    Table,
+    evolve,
+)
 
 T = TypeVar("T")
 
@@ -88,10 +102,12 @@ class Rows(Frozen, frozen=True, kw_only=True):
 
 
 class Done(Frozen, frozen=True, kw_only=True):
-    """Last frame of a redaction: bytes written to the output and what was removed."""
+    """Last frame of a copy: bytes written to the output; what was removed, or where stamps are and what they cover."""
 
     size: Annotated[int, Meta(ge=0)]
     removed: tuple[Removed, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    covered: tuple[int, ...] = ()
 
 
 class End(Frozen, frozen=True, kw_only=True):
@@ -142,9 +158,9 @@ class Outlet:
         self._batch(Tag.CHECKS, "", map(pack, document.checks))
         self._end()
 
-    def done(self, size: int, removed: tuple[Removed, ...]) -> None:
-        """Write the result of a redaction and the end mark."""
-        self._frame(Tag.DONE, pack(Done(size=size, removed=removed)))
+    def done(self, done: Done) -> None:
+        """Write the result of a redaction or a stamping and the end mark."""
+        self._frame(Tag.DONE, pack(done))
         self._end()
 
     def _end(self) -> None:
@@ -310,7 +326,7 @@ class Intake:
         )
 
     def outcome(self) -> Done | Gap:
-        """Return how a redaction ended: what was written, or the gap that stopped it."""
+        """Return how a redaction or a stamping ended: what was written, or the gap that stopped it."""
         if not self.ended:
             raise WireError(Fault.SHORT)
         if self._untrusted_gaps and self._untrusted_done is None:

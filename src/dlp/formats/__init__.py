@@ -3,8 +3,9 @@
 A format is a module with `MEDIA`, the media types it reads, and `extract(source, room) -> Document`; one that can also
 take text out has `redact(source, cuts, out, room) -> tuple[Removed, ...]`, and one that can prove more of a redacted
 copy than that its texts are gone has `verify(source, before, cuts, room) -> Document`, with readers that had no part
-in the redaction. What it cannot read is a `Gap`; where reading cannot go on at all it raises `Full`, which `room.read`
-turns into one. `FORMATS` is written by hand; whatever else is installed on the machine is never run.
+in the redaction; one whose pages can carry a stamp has `stamp(source, plate, out, room) -> Stamped`. What it cannot
+read is a `Gap`; where reading cannot go on at all it raises `Full`, which `room.read` turns into one. `FORMATS` is
+written by hand; whatever else is installed on the machine is never run.
 """
 
 from __future__ import annotations
@@ -94,6 +95,13 @@ class Full(Exception):  # noqa: N818  a state of the budget, turned into a Gap b
 
 class NotRedactable(Full):
     """A cut lies where this format cannot take text out. Nothing may be released then."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(GapKind.UNSUPPORTED, detail)
+
+
+class NotStampable(Full):
+    """This document cannot carry a stamp on each of its pages. Where one is asked for, nothing may be released then."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(GapKind.UNSUPPORTED, detail)

@@ -18,14 +18,17 @@ from dlp.formats import Source
 from dlp.formats.pdf_cut import redact
 from dlp.formats.pdf_lines import ODD_SHARE, Line, build
 from dlp.formats.pdf_pages import Frame, Raster, Reader, Second, Seen, Unreadable
+from dlp.formats.pdf_peel import Peeler
 from dlp.formats.pdf_places import Found, Spot, Walk, decrypted, draws, headers_in_attachments, unlock, weigh
+from dlp.formats.pdf_stamp import stamp
 from dlp.formats.pdf_traces import Lookout
 from dlp.formats.pdf_verify import verify
+from dlp.formats.pdf_view import grounded
 from dlp.formats.placed import strip as strip_of
 from dlp.formats.room import Full, Reading, Room
 from dlp.model import Coverage, Document, Gap, GapKind, Picture, Segment, Strip, Zone, evolve
 
-__all__ = ["MEDIA", "extract", "redact", "verify", "warm"]
+__all__ = ["MEDIA", "extract", "redact", "stamp", "verify", "warm"]
 
 MEDIA = ("application/pdf",)
 
@@ -94,6 +97,7 @@ class _Pdf:
         self._believed: set[str] = set()
         self._structure: Any = None
         self._lookout = Lookout(room, self.gap)
+        self._peeler = Peeler(room.sought, self.gap) if room.sought is not None else None
 
     def gap(self, kind: GapKind, detail: str, page: int | None = None) -> None:
         """Note something that was not read."""
@@ -111,6 +115,8 @@ class _Pdf:
             whole.note(gap)
         for inner in self._nested:
             whole.take(inner)
+        if self._peeler is not None:
+            whole.checks.append(self._peeler.check())
         return evolve(whole.document(MEDIA[0]), pages=self._pages)  # type: ignore[no-any-return]
 
     def run(self) -> None:
@@ -126,9 +132,15 @@ class _Pdf:
         self._read_pages(reader, structure)
         if structure is not None:
             self._walk(structure)
+        else:
+            self.gap(GapKind.CORRUPT, "its structure is damaged, and what lies beside its pages was not read")
         self._revisions()
         self._envelope(structure)
         self._segments += self._lookout.tell(structure, self._segments)
+
+    @property
+    def _stamped(self) -> bool:
+        return self._room.sought is not None and self._room.sought.plate is not None
 
     def _weighed(self) -> bool:
         trouble = weigh(self._structure) if self._structure is not None else None
@@ -144,7 +156,7 @@ class _Pdf:
 
     def _open(self) -> Reader | Second | None:
         try:
-            return self._stack.enter_context(Reader(self._raw, self._lookout.watch))
+            return self._stack.enter_context(self._reader(self._raw))
         except Unreadable as why:
             if why.locked:
                 return self._open_locked()
@@ -153,6 +165,9 @@ class _Pdf:
         except Exception:  # noqa: BLE001  pdfminer raises anything at all on broken files
             self.gap(GapKind.CORRUPT, "no reader can open this PDF")
             return None
+
+    def _reader(self, raw: bytes) -> Reader:
+        return Reader(grounded(raw), self._lookout.watch, self._peeler.peel if self._peeler is not None else None)
 
     def _open_locked(self) -> Reader | None:
         """Open the document under one of the listed passwords; what is read then is a copy without any."""
@@ -163,7 +178,7 @@ class _Pdf:
                 self._room.spend_bytes(len(plain))
                 self._raw = plain
                 self._structure = self._unlock()
-                return self._stack.enter_context(Reader(plain, self._lookout.watch))
+                return self._stack.enter_context(self._reader(plain))
         self.gap(GapKind.ENCRYPTED, "needs a password")
         return None
 
@@ -316,7 +331,7 @@ class _Pdf:
             how = "ocr" if self._picture(reader, index, believed=not odd) else "unread"
             if how == "unread":
                 self.gap(*why, page)
-        elif seen.objects == 0 and structure is not None and draws(structure, index):
+        elif seen.objects == 0 and structure is not None and draws(structure, index, but=self._stamped):
             self.gap(GapKind.CORRUPT, "the page has content that the reader does not see", page)
             how = "unread"
         self._cover(page, how)
@@ -370,7 +385,7 @@ class _Pdf:
                 return
 
     def _revision(self, raw: bytes, number: int, budget: int) -> int:
-        with Reader(raw) as reader:
+        with Reader(grounded(raw)) as reader:
             for index in range(reader.pages):
                 if budget <= 0:
                     break

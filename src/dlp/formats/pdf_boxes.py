@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import pikepdf
 
-Sides = tuple[float, float, float, float]
-"""Left, bottom, right, top in points of the page, before its rotation."""
+from dlp.formats.pdf_frame import Sides
 
 LABEL_FONT = "/WYG"
 _TOKEN = re.compile(rb"\((?:[^()\\]|\\.)*\)|<[0-9A-Fa-f\s]*>|/[^\s()<>\[\]{}/%]+|[^\s()<>\[\]{}/%]+|\S", re.DOTALL)

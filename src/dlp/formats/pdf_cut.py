@@ -10,24 +10,25 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import pikepdf
 import pypdfium2
 
 from dlp.formats import NotRedactable, Source
+from dlp.formats.pdf_frame import Sides
 from dlp.formats.pdf_layers import Layers
 from dlp.formats.pdf_ops import NeedsRaster, Op, inverse, is_marking, parse, write
-from dlp.formats.pdf_pages import LETTER, MAX_COORDINATE, Frame, flatten
+from dlp.formats.pdf_pages import flatten
 from dlp.formats.pdf_pictures import wipe
-from dlp.formats.pdf_places import decrypted, unlock
+from dlp.formats.pdf_places import decrypted, save, unlock
 from dlp.formats.pdf_prune import Fonts
 from dlp.formats.pdf_raster import Renderer, page_of, paint
 from dlp.formats.pdf_rebuild import Cleaner, Page, mentioned, only
 from dlp.formats.pdf_rewrite import rewrite, used
-from dlp.formats.pdf_shows import Content, Shared, Sides, around, look
+from dlp.formats.pdf_shows import Content, Shared, around, look
 from dlp.formats.pdf_spots import Places, Wish, plan
-from dlp.formats.placed import Turn
+from dlp.formats.pdf_view import View, grounded, resources_of, view_of
 from dlp.formats.room import Room
 from dlp.model import Cut, Mode, Removed
 
@@ -49,7 +50,7 @@ def redact(source: Source, cuts: Sequence[Cut], out: BinaryIO, room: Room) -> tu
         return work.removed()
 
 
-def _open(raw: bytes, room: Room) -> tuple[Any, list[_View]]:
+def _open(raw: bytes, room: Room) -> tuple[Any, list[View]]:
     """Return the document with nothing on its pages but their contents, and how its pages are shown."""
     try:
         pdf = unlock(raw)
@@ -62,14 +63,7 @@ def _open(raw: bytes, room: Room) -> tuple[Any, list[_View]]:
         raise NotRedactable("its structure is damaged") from None
     _refuse_signed(pdf)
     room.spend_pages(len(pdf.pages))
-    return _flattened(raw, pdf), [_view(page) for page in pdf.pages]
-
-
-class _View(NamedTuple):
-    """How one page is shown: its frame, and the way from its own coordinates to those of the frame."""
-
-    frame: Frame
-    turn: Turn
+    return _flattened(raw, pdf), [view_of(page) for page in pdf.pages]
 
 
 class _Work:
@@ -86,7 +80,7 @@ class _Work:
         self._how: dict[int, str] = {}
         self._wishes: dict[int, list[Wish]] = {}
 
-    def run(self, views: list[_View], out: BinaryIO) -> None:
+    def run(self, views: list[View], out: BinaryIO) -> None:
         """Make the copy and write it."""
         pages = list(self._pdf.pages)
         if len(pages) != len(views):
@@ -130,13 +124,13 @@ class _Work:
                 if not cut.anchor or box.page not in self._how:
                     self._how[box.page] = "pixels" if cut.anchor else "glyphs"
 
-    def _page(self, page: Any, number: int, view: _View) -> Page | None:
+    def _page(self, page: Any, number: int, view: View) -> Page | None:
         """Return a page without what has to go; None where only its picture can be redacted."""
         self._room.check_time()
         wishes = self._wishes.get(number, [])
         if self._every and not any(wish.gap for wish in wishes):
             return None
-        resources = _resources(page)
+        resources = resources_of(page)
         try:
             content = _stream(self._pdf, page)
             raw = bytes(content.read_bytes())
@@ -165,7 +159,7 @@ class _Work:
                     raise
         return Page(raw, only(resources, mentioned(resources, raw, self._room.check_time)))
 
-    def _without(self, content: Content, places: Places, view: _View) -> Page:
+    def _without(self, content: Content, places: Places, view: View) -> Page:
         """Return a page by its plan."""
         ops, resources = self._write(content, places, len(self._how))
         return Page(b"q\n" + write(ops) + b"\nQ\n", resources, _boxes(places.boxes, view))
@@ -208,7 +202,7 @@ class _Work:
         made["/Resources"] = resources
         return made
 
-    def _assemble(self, pages: list[Any], made: list[Page | None], views: list[_View]) -> Any:
+    def _assemble(self, pages: list[Any], made: list[Page | None], views: list[View]) -> Any:
         """Return a new document of the pages that stay text; the others are blank in it."""
         if not self._every:
             self._clean(made)
@@ -227,7 +221,7 @@ class _Work:
         except NeedsRaster as err:
             raise NotRedactable(err.detail) from None
 
-    def _as_pictures(self, copy: Any, made: list[Page | None], views: list[_View], before: Renderer) -> Any:
+    def _as_pictures(self, copy: Any, made: list[Page | None], views: list[View], before: Renderer) -> Any:
         """Return the copy with pages as pictures: all of them, or those that have no other form.
 
         A line that was laid anew is drawn as it lies now; all else is drawn as it was and painted over.
@@ -285,7 +279,7 @@ def _flattened(raw: bytes, pdf: Any) -> Any:
         return pdf
     out = io.BytesIO()
     try:
-        with pypdfium2.PdfDocument(raw) as document:
+        with pypdfium2.PdfDocument(grounded(raw)) as document:
             for number in range(len(document)):
                 page = document[number]
                 flatten(page.raw)
@@ -304,7 +298,7 @@ def _flattened(raw: bytes, pdf: Any) -> Any:
 
 def _saved(pdf: Any) -> bytes:
     out = io.BytesIO()
-    pdf.save(out, encryption=False, deterministic_id=True)
+    save(pdf, out)
     return out.getvalue()
 
 
@@ -316,54 +310,7 @@ def _stream(pdf: Any, page: Any) -> Any:
     return page.obj["/Contents"]
 
 
-def _inherited(page: Any, key: str) -> Any:
-    node = page.obj
-    for _ in range(50):
-        if not isinstance(node, pikepdf.Dictionary):
-            return None
-        if key in node:
-            return node[key]
-        node = node.get("/Parent")
-    return None
-
-
-def _resources(page: Any) -> Any:
-    found = _inherited(page, "/Resources")
-    return found if found is not None else pikepdf.Dictionary()
-
-
-def _view(page: Any) -> _View:
-    """Return how a page is shown: the part of it that the reader saw, in the same way."""
-    media = _sides(_inherited(page, "/MediaBox")) or LETTER
-    crop = _sides(_inherited(page, "/CropBox"))
-    if crop is not None:
-        left, bottom = max(crop[0], media[0]), max(crop[1], media[1])
-        right, top = min(crop[2], media[2]), min(crop[3], media[3])
-        if right > left and top > bottom:
-            media = (left, bottom, right, top)
-    rotation = _inherited(page, "/Rotate")
-    frame = Frame(media, int(rotation) // 90 * 90 % 360 if isinstance(rotation, int) else 0)
-    left, bottom, right, top = frame.sides
-    turns: dict[int, Turn] = {
-        0: (1.0, 0.0, 0.0, -1.0, -left, top),
-        90: (0.0, 1.0, 1.0, 0.0, -bottom, -left),
-        180: (-1.0, 0.0, 0.0, 1.0, right, -bottom),
-        270: (0.0, -1.0, -1.0, 0.0, top, right),
-    }
-    return _View(frame, turns[frame.rotation])
-
-
-def _sides(box: Any) -> Sides | None:
-    try:
-        x0, y0, x1, y1 = (float(one) for one in box)
-    except (TypeError, ValueError):
-        return None
-    sides = (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-    fits = sides[2] > sides[0] and sides[3] > sides[1] and max(map(abs, sides)) < MAX_COORDINATE
-    return sides if fits else None
-
-
-def _boxes(boxes: Sequence[Sides], view: _View) -> bytes:
+def _boxes(boxes: Sequence[Sides], view: View) -> bytes:
     """Return the content stream that draws the boxes of a page, and nothing else."""
     if not boxes:
         return b""
@@ -390,7 +337,7 @@ def _merged(boxes: Sequence[Sides]) -> Iterator[Sides]:
         yield last
 
 
-def _new_page(pdf: Any, copy: Any, source: Any, page: Page | None, view: _View) -> Any:
+def _new_page(pdf: Any, copy: Any, source: Any, page: Page | None, view: View) -> Any:
     """Return a page object of `copy`. A page without a content is blank."""
     made = pikepdf.Dictionary(Type=pikepdf.Name.Page, MediaBox=[round(side, 4) for side in view.frame.sides])
     if view.frame.rotation:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 LETTER = (0.0, 0.0, 612.0, 792.0)  # what pdfium takes where a page has no usable size
+Sides = tuple[float, float, float, float]
 MAX_COORDINATE = 1e6  # points; whatever lies beyond is set to the edge so that sums stay finite
 
 

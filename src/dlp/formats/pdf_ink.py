@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlp.formats.pdf_boxes import Sides
+from dlp.formats.pdf_frame import Sides
 from dlp.formats.room import Room
 from dlp.model import Picture
 

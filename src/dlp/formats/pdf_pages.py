@@ -87,6 +87,7 @@ class Seen(NamedTuple):
 
 
 Watch = Callable[[int, int, bytes, Seen], None]
+Peel = Callable[[int, int, bool], None]
 
 
 class Unreadable(Exception):  # noqa: N818  a state of the file, turned into a Gap by its caller
@@ -102,11 +103,13 @@ class Reader:
 
     It is opened a second time, with the fonts of this machine, for pages that have to be looked at as well as read.
     `watch` is shown every page while it is open: its number, its address, the bytes of the document, what was read.
+    `peel` is shown every page each time before anything is read off it: its number, its address, whether to look at it.
     """
 
-    def __init__(self, raw: bytes, watch: Watch | None = None) -> None:
+    def __init__(self, raw: bytes, watch: Watch | None = None, peel: Peel | None = None) -> None:
         self._raw = raw
         self._watch = watch
+        self._peel = peel
         self._drawn: Any = None
         self._document = pdfium.FPDF_LoadMemDocument64(raw, len(raw), None)
         if not self._document:
@@ -123,12 +126,19 @@ class Reader:
 
     def read(self, number: int) -> Seen | None:
         """Read page `number` (from 0); None where pdfium cannot load it."""
-        with withheld(), _page(self._document, number) as page:
+        with withheld(), self._open(self._document, number, fresh=True) as page:
             seen = _read(page, dressed=False) if page else None
             if seen is None or not seen.bare:
                 return self._told(number, page, seen)
-        with _page(self._dressed(), number) as page:
+        with self._open(self._dressed(), number) as page:
             return self._told(number, page, _read(page) if page else None)
+
+    @contextmanager
+    def _open(self, document: Any, number: int, *, fresh: bool = False) -> Iterator[int]:
+        with open_page(document, number) as page:
+            if self._peel is not None:
+                self._peel(number, page, fresh)
+            yield page
 
     def _told(self, number: int, page: int, seen: Seen | None) -> Seen | None:
         if seen is not None and self._watch is not None:
@@ -145,17 +155,17 @@ class Reader:
 
         `band` is top and bottom of the part that is wanted, in points.
         """
-        with _page(self._dressed(), number) as page:
+        with self._open(self._dressed(), number) as page:
             if not page:
                 return None
-            frame = _frame(page)
+            frame = frame_of(page)
             scale = min(dpi / 72, most / max(frame.width, frame.height))
             return _render(ctypes.cast(page, pdfium.FPDF_PAGE), frame, scale, band)
 
 
 @contextmanager
-def _page(document: Any, number: int) -> Iterator[int]:
-    """Open a page and give its address; 0 where pdfium cannot load it."""
+def open_page(document: Any, number: int) -> Iterator[int]:
+    """Open page `number` (from 0) and give its address; 0 where pdfium cannot load it."""
     page = pdfium.FPDF_LoadPage(document, number)
     try:
         if page and pdfium.FPDFPage_GetAnnotCount(page) > 0:
@@ -174,7 +184,7 @@ def flatten(page: Any) -> None:
 
     pdfium takes US Letter for the size of a page that inherits its own, so the boxes are set as they were.
     """
-    sides = _frame(ctypes.cast(page, ctypes.c_void_p).value or 0).sides
+    sides = frame_of(ctypes.cast(page, ctypes.c_void_p).value or 0).sides
     pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
     pdfium.FPDFPage_SetMediaBox(page, *sides)
     pdfium.FPDFPage_SetCropBox(page, *sides)
@@ -212,7 +222,7 @@ def _render(page: Any, frame: Frame, scale: float, band: tuple[float, float] | N
 
 def _read(page: int, *, dressed: bool = True) -> Seen | None:
     """Read an open page; `dressed` tells that its document has all its fonts."""
-    frame = _frame(page)
+    frame = frame_of(page)
     survey = _Survey(frame)
     survey.walk(page)
     handle = pdfium.FPDFText_LoadPage(ctypes.cast(page, pdfium.FPDF_PAGE))
@@ -241,13 +251,36 @@ def _read(page: int, *, dressed: bool = True) -> Seen | None:
     )
 
 
-def _frame(page: int) -> Frame:
+def frame_of(page: int) -> Frame:
+    """Return how an open page is shown."""
     sides = (ctypes.c_float * 4)()  # FS_RECTF: left, top, right, bottom
     if not _page_box(page, ctypes.addressof(sides)):
         return Frame(LETTER)
     left, top, right, bottom = sides
     turn = pdfium.FPDFPage_GetRotation(ctypes.cast(page, pdfium.FPDF_PAGE)) % 4
     return Frame((left, bottom, right, top), turn * 90)
+
+
+def objects_of(page: int) -> int:
+    """Return how many objects an open page has, forms as one."""
+    return max(0, int(_count(page)))
+
+
+def object_at(page: int, number: int) -> int:
+    """Return the address of object `number` (from 0) of an open page, 0 for none."""
+    return int(_at(page, number) or 0)
+
+
+def type_of(thing: int) -> int:
+    """Return what an object is: TEXT, PATH, IMAGE, FORM or another number."""
+    return int(_type(thing))
+
+
+def matrix_of(thing: int) -> tuple[float, ...]:
+    """Return the matrix of an object."""
+    six = (ctypes.c_float * 6)()
+    _object_matrix(thing, ctypes.addressof(six))
+    return tuple(six)
 
 
 def _may_be_unseen(kind: Style) -> bool:
@@ -307,9 +340,7 @@ class _Survey:
         elif kind == FORM and depth < NESTING:
             if _marks(thing) > 0:
                 self._listen(thing)
-            six = (ctypes.c_float * 6)()
-            _object_matrix(thing, ctypes.addressof(six))
-            inner = _times(tuple(six), turn)
+            inner = _times(matrix_of(thing), turn)
             for i in range(max(0, _inner_count(thing))):
                 if self.objects > MAX_OBJECTS:
                     return

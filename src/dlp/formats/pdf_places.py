@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
 
 import pikepdf
 from lxml import etree
@@ -110,6 +112,7 @@ _SPOKEN = frozenset(
 )
 _DATE = re.compile(r"D:\d{4}[\d+\-'Z]*")
 _LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.*:@-]{0,60}")
+_PAINTS = re.compile(rb"(?<![\w/])(?:Tj|TJ|'|\"|Do|BI|sh|f\*?|F|S|s|B\*?|b\*?)(?![\w])")
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -152,13 +155,20 @@ def unlock(raw: bytes) -> Any:
     return pikepdf.open(io.BytesIO(raw), suppress_warnings=True)
 
 
+def save(pdf: Any, out: BinaryIO, **options: Any) -> None:
+    """Write a document anew without encryption; the same document gives the same bytes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pikepdf.PageCopyWarning)  # a field that no form knows was one before, too
+        # An id by chance would need a device that the sandbox does not have.
+        pdf.save(out, encryption=False, deterministic_id=True, **options)
+
+
 def decrypted(raw: bytes, password: str) -> bytes | None:
     """Return the document without its encryption, or None when this is not its password."""
     out = io.BytesIO()
     try:
         with pikepdf.open(io.BytesIO(raw), password=password, suppress_warnings=True) as pdf:
-            # An id by chance would need a device that the sandbox does not have.
-            pdf.save(out, encryption=False, deterministic_id=True)
+            save(pdf, out)
     except (pikepdf.PasswordError, pikepdf.PdfError):
         return None
     return out.getvalue()
@@ -471,15 +481,18 @@ def _whole(stream: Any) -> None:
         raise ValueError("the data ends early")
 
 
-def draws(pdf: Any, number: int) -> bool:
-    """Return True when page `number` (from 0) has operators that paint, or content that cannot be read."""
+def draws(pdf: Any, number: int, *, but: bool = False) -> bool:
+    """Return True when page `number` (from 0) has operators that paint, or content that cannot be read.
+
+    With `but`, the last one is the stamp and does not count.
+    """
     try:
         contents = pdf.pages[number].obj.get("/Contents")
         streams = list(contents) if isinstance(contents, pikepdf.Array) else [contents]
         raw = b"\n".join(bytes(s.read_bytes()) for s in streams if isinstance(s, pikepdf.Stream))
     except (pikepdf.PdfError, ValueError, IndexError, TypeError, RuntimeError, AttributeError):
         return True
-    return re.search(rb"(?<![\w/])(?:Tj|TJ|'|\"|Do|BI|sh|f\*?|F|S|s|B\*?|b\*?)(?![\w])", raw) is not None
+    return sum(1 for _ in islice(_PAINTS.finditer(raw), 2)) > but
 
 
 def headers_in_attachments(pdf: Any) -> int:

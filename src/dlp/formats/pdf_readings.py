@@ -19,7 +19,7 @@ from pdfminer.pdfinterp import PDFPageInterpreter, PDFResourceManager
 from pdfminer.pdfpage import PDFPage
 from pdfminer.pdfparser import PDFParser
 
-from dlp.formats.pdf_boxes import Sides
+from dlp.formats.pdf_frame import Sides
 from dlp.formats.room import Room
 
 _TICK = 4096  # characters between two looks at the clock

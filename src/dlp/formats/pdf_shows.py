@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pikepdf
 
 from dlp.formats import pdf_fonts
+from dlp.formats.pdf_frame import Sides
 from dlp.formats.pdf_layers import Layers
 from dlp.formats.pdf_ops import NeedsRaster, Op, numbers, parse, put, turn_of
 from dlp.formats.placed import STILL, Turn, times
@@ -20,8 +21,6 @@ MOST_GLYPHS = 500_000  # of one page
 NESTING = 12  # forms in forms
 RULE = 2.0  # points: what is thinner is a rule between cells
 TALL = 4.0  # points: what is lower is no rule between cells
-
-Sides = tuple[float, float, float, float]
 
 
 class Manner(NamedTuple):

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dlp.formats import pdf_gaps
+from dlp.formats.pdf_frame import Sides
 from dlp.formats.pdf_gaps import Around, Letter
 from dlp.formats.pdf_ops import NeedsRaster, put
-from dlp.formats.pdf_shows import Content, Drawn, Show, Sides, around
+from dlp.formats.pdf_shows import Content, Drawn, Show, around
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,8 +16,10 @@ import pikepdf
 import pypdfium2
 
 from dlp.formats import Source, pdf_boxes, pdf_ink, pdf_keys, pdf_readings, pdf_remnants
-from dlp.formats.pdf_boxes import Drawn, Sides
+from dlp.formats.pdf_boxes import Drawn
+from dlp.formats.pdf_frame import Sides
 from dlp.formats.pdf_pages import Frame, flatten
+from dlp.formats.pdf_view import grounded
 from dlp.formats.room import Full, Reading, Room
 from dlp.model import Check, Cut, Document, Mode
 
@@ -119,7 +121,7 @@ class _Proof:
     def _open_before(self) -> Any:
         for password in ("", *self._room.passwords):
             try:
-                return pypdfium2.PdfDocument(self._before_raw, password=password or None)
+                return pypdfium2.PdfDocument(grounded(self._before_raw), password=password or None)
             except pypdfium2.PdfiumError as err:
                 failed = err
         raise failed

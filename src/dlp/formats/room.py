@@ -6,11 +6,12 @@ import importlib
 import io
 import time
 from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from dlp.formats import FORMATS, Full, NotRedactable, Source
+from dlp.formats import FORMATS, Full, NotRedactable, NotStampable, Source
 from dlp.limits import Limits
 from dlp.model import (
+    Box,
     Check,
     Coverage,
     Cut,
@@ -19,6 +20,7 @@ from dlp.model import (
     GapKind,
     Mode,
     Picture,
+    Plate,
     Removed,
     Segment,
     Slice,
@@ -37,6 +39,23 @@ BOXES = "boxes "  # and a number, counted in each part: the anchor of such a tex
 RATIO_FROM = 1 << 20  # bytes; small things may pack well (a row of blanks) and do no harm
 
 
+class Stamped(NamedTuple):
+    """Where stamps were put: a box for each page in order, and the pages on which one covers something."""
+
+    boxes: tuple[Box, ...]
+    covered: tuple[int, ...] = ()
+
+
+class Sought(NamedTuple):
+    """What a second look has to find on the pages of a copy, and leave out of what it reads.
+
+    Without a plate it is the look at the document before it was stamped, by which the other one is judged.
+    """
+
+    plate: Plate | None = None
+    boxes: tuple[Box, ...] = ()
+
+
 class _Purse:
     """What is spent so far. One for the whole item, shared by all its layers."""
 
@@ -50,7 +69,7 @@ class _Purse:
 class Room:
     """The budget of one item. Every `spend_` raises `Full` when the limit is passed, and goes on raising after."""
 
-    __slots__ = ("_depth", "_purse", "_until", "drawn", "limits", "mode", "part", "passwords")
+    __slots__ = ("_depth", "_purse", "_until", "drawn", "limits", "mode", "part", "passwords", "sought")
 
     def __init__(
         self,
@@ -60,7 +79,9 @@ class Room:
         passwords: tuple[str, ...] = (),
         drawn: bool = False,
         mode: Mode = Mode.AUTO,
+        sought: Sought | None = None,
     ) -> None:
+        self.sought = sought
         self.limits = limits or Limits()
         self.passwords = passwords
         self.drawn = drawn
@@ -140,7 +161,7 @@ class Room:
             raise Full(GapKind.TOO_DEEP, f"containers are nested more than {self.limits.depth} deep")
         room = object.__new__(Room)
         room.limits, room.passwords, room.drawn = self.limits, self.passwords, self.drawn
-        room.mode = self.mode
+        room.mode, room.sought = self.mode, None  # what lies in a document is not what was stamped
         room._purse, room._until = self._purse, self._until
         room.part, room._depth = (*self.part, name), self._depth + 1
         return room
@@ -196,6 +217,18 @@ def _redact_as(media: str, source: Source, cuts: Sequence[Cut], out: BinaryIO, r
         raise NotRedactable(f"there is no redaction for {media}")
     removed: tuple[Removed, ...] = work(source, cuts, out, room)
     return removed
+
+
+def stamp(media: str, source: Source, plate: Plate, out: BinaryIO, room: Room) -> Stamped:
+    """Have the format of `media` write its source with a stamp on each page. `NotStampable` where it cannot."""
+    module = FORMATS.get(media)
+    work = getattr(importlib.import_module(module), "stamp", None) if module else None
+    if work is None:
+        raise NotStampable(f"there is no stamping for {media}")
+    if _kinds(source) != (media,):
+        raise NotStampable("it can be taken for several types")
+    stamped: Stamped = work(source, plate, out, room)
+    return stamped
 
 
 def _kinds(source: Source) -> tuple[str, ...]:
