@@ -139,7 +139,7 @@ def _waiting(state: State | None) -> tuple[State, ...]:
 
 
 class _reviewing:  # noqa: N801  used as a function
-    """Gives a line that can settle jobs: it opens the vault, but reads and matches no document."""
+    """Gives a line that can settle jobs: it opens the vault and stamps pages, but judges no document."""
 
     def __init__(self, config: Config, store: SqliteStore) -> None:
         self._config = config
@@ -150,6 +150,8 @@ class _reviewing:  # noqa: N801  used as a function
         key = deployment_key(Path(config.store.path).parent)
         loaded = load_packs(config)
         self._sandbox = sandbox_of(config)
+        if any(printer.stamp != "none" for printer in config.printers):
+            self._sandbox.start()
         matcher = compiled.matcher(config, loaded, key)
         kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded), config.redacting)
         return Line(

@@ -11,16 +11,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
-from dlp import certificate, pipeline, vault
+from dlp import certificate, durable, imprint, pipeline, vault
 from dlp.config import Config
-from dlp.errors import DlpError, StoreError, VaultError
+from dlp.errors import Denied, DlpError, StoreError, VaultError
 from dlp.model import Action, Certificate, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
-from dlp.pipeline import Kit, Redaction
+from dlp.pipeline import Kit, Redaction, Stamped
 from dlp.service import certify, receipt
 from dlp.service.keys import new_id
 from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakenBack, TakeRefused, Void
@@ -196,9 +197,18 @@ class Line:
     def release_held(self, job: Job, *, actor: str, reason: str) -> Job:
         """Release a held job on a reviewer's word; needs the private key of the vault on this machine."""
         source = self.sources[job.item.source]
-        body = self.vault.open(job.id, job.item.sha256)
+        proven = bool(job.certificate)  # a proven copy that could not be handed on: it leaves, not its original
+        body = self._outgoing(job) if proven else self.vault.open(job.id, job.item.sha256)
+        said = _Said(
+            sha256=job.outgoing if proven else job.item.sha256, actor=actor, body={"reason": reason, "redacted": proven}
+        )
         try:
-            said = _Said(sha256=job.item.sha256, actor=actor, body={"reason": reason})
+            if _wants_stamp(source) and not proven:
+                made = self._stamped(job, body)
+                if isinstance(made, Say):
+                    raise Denied(made)
+                os.close(body)
+                body, said = made.body, _with_stamp(said, made)
             staged = self._stage(job, source, body, said)
         finally:
             os.close(body)
@@ -298,6 +308,17 @@ class Line:
     def _release(self, job: Job, source: Channel, seen: Inspection, body: int, said: _Said) -> Outcome:
         if job.cancelled:
             return self._call_off(job, State.DECIDED)
+        if _wants_stamp(source):
+            made = self._stamped(job, body)
+            if isinstance(made, Say):
+                return self._hold(job, source, seen, None, made)
+            try:
+                return self._release_as(job, source, seen, made.body, _with_stamp(said, made))
+            finally:
+                os.close(made.body)
+        return self._release_as(job, source, seen, body, said)
+
+    def _release_as(self, job: Job, source: Channel, seen: Inspection, body: int, said: _Said) -> Outcome:
         try:
             job = self._stage(job, source, body, said)
         except DlpError as err:
@@ -321,6 +342,23 @@ class Line:
             fields={"certificate": certificate.write(signed), "note": note},
         )
         return self._release(job, source, seen, made.body, said)
+
+    def _stamped(self, job: Job, body: int) -> Stamped | Say:
+        """Return a copy with the stamp that this site wants on pages that leave here, or why there is none."""
+        verdict = job.verdict or Verdict(action=Action.ALLOW)
+        marks = [found.mark for found in job.findings if found.mark is not None and found.mark.level is verdict.level]
+        spec = self.sources[job.item.source]
+        mark = imprint.stamp(
+            job=job.id,
+            at=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+            unit=self.config.site.unit,
+            copies=job.item.copies,
+            level=verdict.level,
+            regime=verdict.regime,
+            term=next((one.term for one in marks if one.term), "") if marks else "",
+        )
+        plain = isinstance(spec, Onward) and spec.stamp == "text"
+        return pipeline.stamp(job.item, body, self.kit, evolve(mark, code="") if plain else mark)
 
     def _stage(self, job: Job, source: Channel, body: int, said: _Said) -> Job:
         place = ""
@@ -402,7 +440,8 @@ class Line:
             note=say,
             place="",
         )
-        self.vault.destroy(vault.outgoing(job.id))
+        if not job.certificate:
+            self.vault.destroy(vault.outgoing(job.id))
         return _outcome(job)
 
     def _outgoing(self, job: Job) -> int:
@@ -424,7 +463,7 @@ class Line:
             self.vault.destroy(own)
 
     def _left(self, job: Job, name: str | None, actor: str) -> Outcome:
-        redacted = job.outgoing != job.item.sha256
+        redacted = bool(job.certificate)
         to = State.REDACTED if redacted else State.RELEASED
         body: dict[str, Any] = {"name": self.kit.matcher.mask(name) if name else "(already published)"}
         if redacted:
@@ -483,6 +522,16 @@ class Line:
 
     def _shown(self, found: Found) -> str:
         return self.kit.matcher.mask(found.shown)
+
+
+def _wants_stamp(source: Channel) -> bool:
+    return isinstance(source, Onward) and source.stamp != "none"
+
+
+def _with_stamp(said: _Said, made: Stamped) -> _Said:
+    """Return the word for what leaves with a stamp on each page."""
+    body = {**said.body, "stamped": made.pages, "covered": len(made.covered)}
+    return said._replace(sha256=durable.sha256_of(made.body), body=body)
 
 
 def _seen(job: Job, verdict: Verdict) -> Inspection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from dlp.errors import DlpError
 from dlp.model import Frozen, Say
@@ -94,6 +94,8 @@ class Onward(abc.ABC):
     name: str
     owner: str
     target: str
+    stamp: Literal["none", "text", "qr"] = "none"
+    """What is put on each page that leaves here."""
 
     @abc.abstractmethod
     def begin(self, key: bytes, job: str, media: str, copies: int, *, apart: bool = False) -> str:

@@ -88,6 +88,7 @@ class PrinterSource(Onward):
         self.name = spec.source
         self.owner = spec.owner
         self.target = spec.target or spec.cups_queue
+        self.stamp = spec.stamp
         self.cups = Cups(printing.cups)
         self._key = key
         self._about = state / f"{spec.name}.ipp"
