@@ -23,6 +23,7 @@ from sites import Place, lay
 
 ONWARD = "office"
 QUEUE = "people"
+GATE = ("-m", "dlp", "run")
 
 
 class Shop:
@@ -32,6 +33,8 @@ class Shop:
         self, root: Path, stack: PrintStack, *, printing: str = "", printer: str = "", extra: str = ""
     ) -> None:
         self.stack = stack
+        self.program: tuple[str, ...] = GATE
+        """What is started as the gate."""
         self.printer: Printer = stack.printer(ONWARD, more=("-2",))
         self.port = free_port()
         onward = "" if "onward" in printer else f'onward = "{self.printer.uri}"\n'
@@ -65,7 +68,7 @@ receipts = "说明"
         """Start the gate and wait until it takes jobs."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "dlp", "run"],
+                [sys.executable, *self.program],
                 cwd=self.site.root,
                 env={**os.environ, "DLP_CONFIG": str(self.site.config), "TMPDIR": str(self.site.scratch())},
                 stdout=log,

@@ -166,7 +166,7 @@ def test_a_job_that_its_owner_takes_back_is_not_printed(shop: Shop) -> None:
     shop.printer.start()
     shop.lp(CLEAN)
     shop.wait(1, State.RELEASED)
-    assert len(shop.printer.jobs()) == 1
+    assert len(shop.printer.wait(1)) == 1
     assert {one.id: one.state for one in shop.jobs()}[job.id] is State.CANCELLED
     assert not list((shop.site.vault / "q").iterdir())
 

@@ -13,8 +13,10 @@ import resource
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,6 +24,7 @@ from dlp import ipp
 from dlp.config import Config
 from dlp.errors import DlpError
 from dlp.ipp import Group, JobState, Message, Op, Status, Tag, codec, http
+from dlp.ipp.client import Refused
 from dlp.ipp.http import Answer, Broken, Bytes, Request
 from dlp.model import Action, Outcome, State
 from dlp.service import front, receipt
@@ -62,6 +65,7 @@ class _Sheet:
         self.user = operation.text("requesting-user-name", "anonymous")
         self.copies = attributes.number("copies", 1)
         self.wishes = wishes(attributes.attributes)
+        self.ours: Ours | None = None
         self.job = ""
         self.state = JobState.PENDING
         self.said = ""
@@ -115,6 +119,7 @@ class Gateway:
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
         self._unsure: dict[tuple[str, str], str] = {}
         self._answered: OrderedDict[str, None] = OrderedDict()
+        self._expected = Path(config.store.path).parent / "expected"
         self._wake = {source.name: threading.Event() for source in sources.values()}
         self._waits: dict[str, str] = {}
         self._stop = threading.Event()
@@ -126,6 +131,8 @@ class Gateway:
         ports = 1 + sum(bool(one.spec.raw_port) for one in self.printers) + bool(self.config.printing.lpd_port)
         _allow_connections(self.config.printing.connections * ports)
         self._remember()
+        self._expected.mkdir(mode=0o700, exist_ok=True)
+        missed = sorted(self._expected.iterdir())
         loop = threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True)
         loop.start()
         printing = self.config.printing
@@ -138,6 +145,7 @@ class Gateway:
         for thread in self._threads:
             thread.start()
         self._threads.append(loop)
+        self._asking.submit(self._ask_again, missed)
         return self.port
 
     def call(self, work: Coroutine[Any, Any, V]) -> V:
@@ -240,6 +248,43 @@ class Gateway:
                     continue
                 if still is None or origin in still:
                     self._unsure.setdefault((source.name, origin), job.id)
+
+    def _expect(self, sheet: _Sheet) -> None:
+        """Note a job of CUPS before its document comes; it stays noted until the answer has left.
+
+        CUPS believes that a job is printed when the connection ends before the answer. The note survives the process,
+        and more is not needed: after a loss of power CUPS sends by itself.
+        """
+        if sheet.ours is not None:
+            with suppress(OSError):  # a full disk: the document will be refused
+                self._note(sheet).write_text(f"{sheet.ours.id} {sheet.ours.uuid}", encoding="utf-8")
+
+    def _note(self, sheet: _Sheet) -> Path:
+        return self._expected / f"{sheet.number}.{sheet.source.spec.name}"
+
+    def _ask_again(self, missed: Iterable[Path]) -> None:
+        """Have CUPS send again what an earlier run had in hand and had not sealed."""
+        jobs = self._line.store.jobs(limit=MOST_JOBS)
+        taken = {job.item.origin for job in jobs if job.state is not State.REFUSED}
+        for path in missed:
+            source = self._sources.get(path.name.partition(".")[2])
+            number, _, origin = path.read_text(encoding="utf-8").partition(" ")
+            if source is not None and number.isdecimal() and origin not in taken:
+                self._ask_for(source, int(number), origin)
+            path.unlink()
+
+    def _ask_for(self, source: PrinterSource, number: int, origin: str) -> None:
+        queue = source.spec.cups_queue
+        while not self._stop.is_set():
+            try:
+                if source.cups.send_again(number, origin):
+                    LOG.warning("job %d of queue %s was cut off and is sent again", number, queue)
+            except Refused:
+                LOG.error("job %d of queue %s was cut off and CUPS cannot send it again: print it anew", number, queue)  # noqa: TRY400  no bug
+            except OSError:
+                self._stop.wait(LOOK_SECONDS)  # CUPS is not there yet
+                continue
+            return
 
     def _pieces(self, first: bytes, body: Bytes) -> Callable[[int], bytes]:
         """Return how a thread reads a body: what is here already, then what the event loop gets."""
@@ -374,7 +419,15 @@ class Gateway:
         if (why := _why_not(message)) != Status.OK:
             return _Reply(why)
         sheet = self._sheet(message, source)
+        sheet.ours = await self._ours(sheet)
+        self._expect(sheet)
         return _Reply(Status.OK, (self._about(sheet, request),))
+
+    async def _ours(self, sheet: _Sheet) -> Ours | None:
+        """Return the job of CUPS that this one is; None when it came past CUPS, maybe while CUPS sends another one."""
+        source = sheet.source
+        ours = await self._loop.run_in_executor(self._asking, source.cups.sending, source.spec.cups_queue)
+        return ours if ours is not None and (ours.title, ours.user) == (sheet.title, sheet.user) else None
 
     async def _print(self, message: Message, source: PrinterSource, request: Request) -> _Reply:
         if (why := _why_not(message)) != Status.OK:
@@ -395,9 +448,9 @@ class Gateway:
         """Take the document of a job, and answer once it is known what becomes of it, or that it takes longer."""
         sheet.state = JobState.PROCESSING
         source = sheet.source
-        ours = await self._loop.run_in_executor(self._asking, source.cups.sending, source.spec.cups_queue)
-        if ours is not None and (ours.title, ours.user) != (sheet.title, sheet.user):
-            ours = None  # it came past CUPS while CUPS sends another one
+        if sheet.ours is None:
+            sheet.ours = await self._ours(sheet)
+        ours = sheet.ours
         try:
             known = await self.take(
                 Sent(source, sheet.title, sheet.user, sheet.copies, sheet.wishes, request.body, ours)
@@ -425,6 +478,7 @@ class Gateway:
 
         def answered() -> None:
             _keep(self._answered, sheet.job, None)
+            self._note(sheet).unlink(missing_ok=True)
 
         status = Status.OK
         if outcome is not None:
