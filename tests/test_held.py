@@ -17,10 +17,12 @@ import pytest
 
 import ooxml_makers
 import scans
-from dlp import durable
-from dlp.ipp import Op
+from dlp import config, durable, ipp
+from dlp.ipp import Group, JobState, Op, Tag, client
+from dlp.ipp.client import Where
 from dlp.model import State
 from dlp.sources import bag
+from dlp.sources.held import Escaped, HeldSource
 from pdf_makers import drawn, written
 from print_stack import ROOT, PrintStack, until
 from scans import needs_font
@@ -91,6 +93,16 @@ class Held(Shop):
         """Print documents as one job, and return its number in CUPS."""
         files = [self.stack.file(name, content) for name, content in documents]
         return self.stack.lp(QUEUE, *files, options=options, user=user)
+
+    def in_cups(self, queue: str, title: str) -> list[Group]:
+        """Return the finished jobs of a queue with this title."""
+        about = (
+            ipp.texts("printer-uri", Tag.URI, f"ipp://localhost/printers/{queue}"),
+            ipp.texts("which-jobs", Tag.KEYWORD, "completed"),
+            ipp.texts("requested-attributes", Tag.KEYWORD, "job-name", "number-of-documents"),
+        )
+        answer = client.ask(Where.cups(str(self.stack.socket)), Op.GET_JOBS, *about)
+        return [one for one in answer.all(Tag.JOB) if one.text("job-name") == title]
 
     def printed_text(self, number: int = 0) -> str:
         """Return the text of what reached the printer."""
@@ -225,13 +237,8 @@ def test_every_document_of_a_job_is_read(shop: Held) -> None:
     shop.wait(2, State.RELEASED)
     until(lambda: not shop.stack.lpstat("-W", "not-completed", "-o"), "all is printed", log=shop.told)
     shop.printer.wait(before + 1)
-    asked = (
-        "ATTR uri printer-uri ipp://localhost/printers/out",
-        "ATTR keyword which-jobs completed",
-        "ATTR keyword requested-attributes all",
-    )
-    out = shop.stack.ask("Get-Jobs", *asked, path="/printers/out")
-    assert [one["number-of-documents"] for one in out if one["job-name"] == job.id] == [2]
+    (out,) = shop.in_cups("out", job.id)
+    assert out.number("number-of-documents") == 2
 
 
 def test_a_job_for_at_once_waits_all_the_same(shop: Held) -> None:
@@ -428,6 +435,38 @@ def test_a_crash_at_any_step_prints_once(tmp_path: Path, stack: PrintStack, step
         states = [job.state for job in shop.jobs() if job.state is not State.REFUSED]
         assert len(states) == 2
         shop.site.run("audit", "verify")
+
+
+def test_what_was_changed_in_cups_is_not_released(tmp_path: Path, stack: PrintStack) -> None:
+    """Other bytes in the spool than those that were judged: held, and released again it prints what was judged."""
+    between = Between(stack.root / "between.sock", stack.socket)
+    with closing(between), Held(tmp_path, stack, cups=str(between.path)) as shop:
+        between.shop, between.when = shop, (Op.RELEASE_JOB, "before", 1)
+        number = shop.print(("a.pdf", CLEAN))
+        assert between.struck.wait(60), shop.told()
+        assert shop.process is not None
+        shop.process.wait(30)
+        (stack.root / f"spool/d{number:05}-001").write_bytes(SECRET)
+        shop.start()
+        assert "不一致" in shop.message(number)
+        (job,) = shop.wait(1, State.HELD)
+        assert shop.printer.jobs() == []
+        shop.site.run("quarantine", "release", job.id, "--reason", "已核")
+        shop.printer.wait(1)
+        assert "A letter about a room" in shop.printed_text()
+        shop.wait(1, State.RELEASED)
+
+
+def test_a_job_that_gets_away_is_noticed(shop: Held) -> None:
+    """Where a policy lets a job be released before it is moved, it prints unread; that is said aloud, not passed over."""
+    shop.end()
+    number = shop.print(("a.pdf", CLEAN), options=("-H", "immediate"))
+    settings = config.read(shop.site.config)
+    source = HeldSource(settings.printers[0], settings.printing, state=shop.site.state, key=b"key")
+    (waiting,) = source.waiting()
+    assert waiting.ours.id == number
+    with pytest.raises(Escaped):
+        source.arrival(waiting._replace(ours=waiting.ours._replace(state=JobState.HELD)))
 
 
 def test_a_bag_is_the_same_bytes_each_time() -> None:
