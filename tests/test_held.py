@@ -458,7 +458,7 @@ def test_what_was_changed_in_cups_is_not_released(tmp_path: Path, stack: PrintSt
 
 
 def test_a_job_that_gets_away_is_noticed(shop: Held) -> None:
-    """Where a policy lets a job be released before it is moved, it prints unread; that is said aloud, not passed over."""
+    """Where a policy lets a job be released before it is moved, it prints unread, and that is said aloud."""
     shop.end()
     number = shop.print(("a.pdf", CLEAN), options=("-H", "immediate"))
     settings = config.read(shop.site.config)
