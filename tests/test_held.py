@@ -386,6 +386,7 @@ def _pump(one: socket.socket, other: socket.socket) -> None:
     with suppress(OSError):
         while piece := one.recv(65_536):
             other.sendall(piece)
+        other.shutdown(socket.SHUT_WR)
 
 
 ALLOWED, BLOCKED, QUARANTINED, REDACTED = "a.pdf", "b.pdf", "c.pdf", "d.pdf"
