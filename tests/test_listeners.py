@@ -239,6 +239,12 @@ def test_an_aborted_job_is_forgotten(shop: Old) -> None:
     assert [printed.body for printed in shop.printer.wait(1)] == [CLEAN]
 
 
+def test_the_ways_to_print_are_told(shop: Old) -> None:
+    """At its start the gate says every address at which it takes jobs."""
+    told = shop.log.read_text(encoding="utf-8")
+    assert f"socket://127.0.0.1:{shop.raw_port}, lpd://127.0.0.1:{shop.lpd_port}/office" in told
+
+
 def test_the_state_of_a_queue_is_told_and_nothing_can_be_removed(shop: Old) -> None:
     """Short and long state are one line without names of jobs; a removal is refused in words; nothing else is known."""
 
