@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Self
+from types import SimpleNamespace
+from typing import Self, cast
 
 import pytest
 
+from dlp.config import Config, Printer
+from dlp.ipp import http
 from dlp.model import State
+from dlp.service import listeners
+from dlp.service.gateway import Gateway, Sent
 from dlp.sources import lpd
+from dlp.sources.printer import PrinterSource
 from pdf_makers import drawn, written
 from print_stack import PrintStack, free_port, until
 from shop import QUEUE, Shop
@@ -232,6 +239,12 @@ def test_an_aborted_job_is_forgotten(shop: Old) -> None:
     assert [printed.body for printed in shop.printer.wait(1)] == [CLEAN]
 
 
+def test_the_ways_to_print_are_told(shop: Old) -> None:
+    """At its start the gate says every address at which it takes jobs."""
+    told = shop.log.read_text(encoding="utf-8")
+    assert f"socket://127.0.0.1:{shop.raw_port}, lpd://127.0.0.1:{shop.lpd_port}/office" in told
+
+
 def test_the_state_of_a_queue_is_told_and_nothing_can_be_removed(shop: Old) -> None:
     """Short and long state are one line without names of jobs; a removal is refused in words; nothing else is known."""
 
@@ -306,6 +319,54 @@ def test_a_thousand_connections_stop_nobody(tmp_path: Path, stack: PrintStack) -
         shop.raw(CLEAN)
         assert shop.lpr((b"dfA001pc1", SECOND)) == bytes(5)
         assert sorted(printed.body for printed in shop.printer.wait(2)) == sorted((CLEAN, SECOND))
+
+
+def test_slow_senders_are_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is silent or too slow is hung up on by the clock, on both ports, and nothing of theirs is a whole job."""
+    monkeypatch.setattr(listeners, "PIECE_SECONDS", 0.2)
+    monkeypatch.setattr(listeners, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(http, "PACE_SECONDS", 0.1)
+    config = Config(printers=(Printer(name="office", onward="ipp://127.0.0.1:9/ipp/print"),))
+    source = PrinterSource(config.printers[0], config.printing, state=tmp_path, key=b"key")
+    whole: list[Sent] = []
+
+    async def take(sent: Sent) -> None:
+        while await sent.body.some():
+            pass
+        whole.append(sent)
+
+    async def hung_up(port: int, words: bytes, drip: bytes = b"") -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(words)
+        dripping = asyncio.create_task(_drip(writer, drip)) if drip else None
+        with suppress(ConnectionError):
+            while await reader.read(100):
+                pass
+        if dripping is not None:
+            dripping.cancel()
+        writer.close()
+
+    async def every_way() -> None:
+        raw = listeners.RawPort(config, source, take)
+        line = listeners.LpdPort(config, (source,), cast("Gateway", SimpleNamespace(take=take)))
+        nine, five = [await one.start("127.0.0.1", 0) for one in (raw, line)]
+        start = b"\2office\n\00217 cfA001pc1\nPwang\nfdfA001pc1\n\0\0039000 dfA001pc1\n"
+        async with asyncio.timeout(60):
+            for words, drip in ((b"", b""), (CLEAN, b""), (CLEAN, b"x")):
+                await hung_up(nine, words, drip)
+            for words, drip in ((b"", b""), (b"\2off", b""), (start, b""), (start, b"x"), (start[:20], b"x")):
+                await hung_up(five, words, drip)
+        for one in (raw, line):
+            await one.stop()
+
+    asyncio.run(every_way())
+    assert whole == []
+
+
+async def _drip(writer: asyncio.StreamWriter, drip: bytes) -> None:
+    while True:
+        writer.write(drip)
+        await asyncio.sleep(0.05)  # the very slowness that is tested
 
 
 def test_clients_of_cups_print_through_both_ports(shop: Old) -> None:

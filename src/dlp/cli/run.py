@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rich.text import Text
 from dlp import config as configuration
 from dlp.cli import faces, records
 from dlp.cli.faces import tr
-from dlp.config import Config
+from dlp.config import Config, Printer
 from dlp.model import Outcome
 from dlp.service import daemon, demo
 from dlp.service.receipt import STATES
@@ -65,13 +65,26 @@ def _reporter(*, as_json: bool) -> Callable[[Outcome], None]:
     return report
 
 
+def _ways(config: Config, printer: Printer) -> Iterator[str]:
+    """Give every address at which jobs for a printer are taken."""
+    printing = config.printing
+    if printer.mode == "held":
+        yield f"cups:{printer.cups_queue}"
+    else:
+        yield f"ipp://{printing.listen}:{printing.port}/ipp/print/{printer.name}"
+    if printer.raw_port:
+        yield f"socket://{printing.listen}:{printer.raw_port}"
+    if printing.lpd_port:
+        yield f"lpd://{printing.listen}:{printing.lpd_port}/{printer.name}"
+
+
 def _greet(config: Config, names: tuple[str, ...]) -> None:
     faces.say(tr("文印闸已就绪。Ctrl-C 停止。", "The gate is ready. Ctrl-C stops it."))
     for folder in config.folders:
         faces.say(tr(f"  放入：{folder.watch}", f"  put files into: {folder.watch}"))
         faces.say(tr(f"  放行到：{folder.release}", f"  released to:    {folder.release}"))
     for printer in config.printers:
-        at = f"ipp://{config.printing.listen}:{config.printing.port}/ipp/print/{printer.name}"
+        at = ", ".join(_ways(config, printer))
         faces.say(
             tr(
                 f"  打印机 {printer.name}：{at} → {printer.onward}",

@@ -18,15 +18,18 @@ _ENDS = {
     "text/plain": ".txt",
 }
 _CHUNK = 262_144
+_FRONT = "000.txt"
+_BLANK = b"\n" * 65_536
+"""What stands in front: a stored PDF near the begin of a file makes it a PDF as well, which is no honest bag."""
 
 
 def pack(documents: Iterable[tuple[str, Iterator[bytes]]]) -> Iterator[bytes]:
     """Give the bytes of a bag, piece by piece, of documents that are given as media type and pieces."""
     out = _Drain()
     with zipfile.ZipFile(cast("IO[bytes]", out), "w", zipfile.ZIP_STORED) as bag:
+        bag.writestr(_member(_FRONT), _BLANK)
         for number, (media, pieces) in enumerate(documents, 1):
-            about = zipfile.ZipInfo(f"{number:03}{_ENDS.get(media, '')}")
-            about.external_attr = 0o600 << 16
+            about = _member(f"{number:03}{_ENDS.get(media, '')}")
             with bag.open(about, "w", force_zip64=True) as file:
                 for piece in pieces:
                     file.write(piece)
@@ -41,8 +44,16 @@ def unpack(fd: int, skip: int) -> Iterator[Iterator[tuple[int, bool]]]:
         yield _members(bag, skip)
 
 
+def _member(name: str) -> zipfile.ZipInfo:
+    """Return a member of this name without anything that would be another the next time."""
+    about = zipfile.ZipInfo(name)
+    about.create_system = 3
+    about.external_attr = 0o600 << 16
+    return about
+
+
 def _members(bag: zipfile.ZipFile, skip: int) -> Iterator[tuple[int, bool]]:
-    members = bag.infolist()
+    members = [member for member in bag.infolist() if member.filename != _FRONT]
     for number, member in enumerate(members):
         if number < skip:
             continue

@@ -157,7 +157,7 @@ class HeldSource(PrinterSource):
 
     def _format(self, number: int, document: int) -> str:
         with client.document(self.where, *self._named(number, document)) as (answer, _):
-            return answer.group(Tag.OPERATION).text("document-format")
+            return answer.group(Tag.JOB).text("document-format")
 
     def _named(self, number: int, document: int) -> tuple[ipp.Attribute, ...]:
         return (
@@ -179,7 +179,7 @@ def _reader(pieces: Iterator[bytes]) -> Callable[[int], bytes]:
     def read(size: int) -> bytes:
         nonlocal kept
         if not kept:
-            kept = next(pieces, b"")
+            kept = next(filter(None, pieces), b"")  # an empty piece is not the end
         taken, kept = kept[:size], kept[size:]
         return taken
 
