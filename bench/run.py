@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import audit
 import docx
 import printing
 import readers
@@ -199,6 +200,7 @@ def main() -> None:
         rows.append(("idle processor, all processes (%)", f"{idle:.2f}", "< 1"))
         rows.append(("1,000 mixed files at once (files/s)", f"{flood(running, 1000):.1f}", ">= 40"))
         rows.append(("memory of all processes after that (MB, PSS)", f"{running.rss():.0f}", "<= 500"))
+    rows += audit.all_rows()
     rows += readers.files(text_pdf)
     rows += readers.scanned()
     rows += redaction.pages()

@@ -110,7 +110,10 @@ def ends(site: Place, verdict: str) -> None:
         receipts = [p for p in site.files(site.outbox) if p.endswith(".拦截说明.txt")]
         assert len(receipts) == 1, receipts
     with Desk.open(config.read(site.config)) as desk:
-        assert desk.audit_verify().broken_at is None
+        seen = desk.audit_verify()
+    assert seen.faults == ()
+    assert seen.report.sealed == seen.report.count
+    assert seen.checkpoints
 
 
 def is_certified(site: Place) -> bool:
@@ -122,10 +125,11 @@ def is_certified(site: Place) -> bool:
     return certificate.is_genuine(signed) and signed.output_sha256 == sha256
 
 
-def survives(template: Path, root: Path, verdict: str, call: str, number: int) -> None:
-    """Kill at the `number`-th system call of kind `call`; then let the gate run again."""
+def survives(template: Path, root: Path, verdict: str, call: str, number: int, *, only: str = "") -> None:
+    """Kill at the `number`-th system call of kind `call` (on the file `only` of the state); let the gate run again."""
     site = prepared(template, root, verdict)
-    killed = traced(site, call, "-e", f"inject={call}:signal=SIGKILL:when={number}")
+    path = ("-P", str(site.state / only)) if only else ()
+    killed = traced(site, call, *path, "-e", f"inject={call}:signal=SIGKILL:when={number}")
     assert killed.returncode in (-9, 137), f"{call} {number} was not reached: {killed.returncode} {killed.stderr}"
     for path in site.released.iterdir():
         whole = path.name.startswith(".dlp-") or verdict in ("allow", "redact")
@@ -168,6 +172,23 @@ def matrix(template: Path, tmp_path: Path, verdict: str, calls: str) -> int:
 def test_killed_at_every_durable_step(template: Path, tmp_path: Path, verdict: str) -> None:
     """Whatever fsync, rename or unlink the gate dies at, the job comes to its one right end."""
     assert matrix(template, tmp_path, verdict, DURABLE) >= 8
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_every_move_of_the_audit_key(template: Path, tmp_path: Path) -> None:
+    """Each event is committed before its key is written: whichever write of the key file never comes, all is sealed."""
+    site = prepared(template, tmp_path / "plain", "redact")
+    plain = traced(site, "pwrite64", "-P", str(site.state / "audit.key"))
+    assert plain.returncode == 0, plain.stderr
+    moves = (site.root / "trace").read_text(encoding="utf-8", errors="replace").count("pwrite64(")
+    assert moves >= 8
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = [
+            pool.submit(survives, template, tmp_path / str(n), "redact", "pwrite64", n, only="audit.key")
+            for n in range(1, moves + 1)
+        ]
+        for run in runs:
+            run.result()
 
 
 @pytest.mark.long
