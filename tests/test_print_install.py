@@ -37,6 +37,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
             "drum": entry("drum", "cups:drum-out"),
             "behind": entry("behind", "cups:usb"),
             "hp": entry("hp", "cups:hp-out"),
+            "laser": entry("laser", "cups:laser-out"),
         }
         with shop.place.config.open("a", encoding="utf-8") as config:
             config.write("".join(shop.entries.values()))
@@ -274,6 +275,28 @@ def test_a_printer_of_pixels_is_behind_a_locked_queue(shop: Counter) -> None:
     assert shop.seen() == before
 
 
+def test_a_printer_that_cannot_say_what_it_is(shop: Counter) -> None:
+    """A bare port with a driver that is named: CUPS makes PostScript of what was cleared, and all comes back."""
+    shop.know("laser")
+    before = shop.seen()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        args = ("laser", uri, "--model", "drv:///sample.drv/generic.ppd")
+        install(shop, *args)
+        assert install(shop, *args) == []
+        assert shop.status()["laser", "network"]["text"].count(uri.removeprefix("socket://"))
+        number = shop.stack.lp("laser", shop.stack.file("a.pdf", CLEAN))
+        server.settimeout(60)
+        taken, _ = server.accept()
+        with taken:
+            sent = b"".join(iter(lambda: taken.recv(65_536), b""))
+    assert sent.startswith((b"%!PS", b"\x1b%-12345X"))
+    shop.stack.wait_for(number, "completed")
+    shop.rest()
+    shop.dlp("remove", "--queue", "laser")
+    assert shop.seen() == before
+
+
 def test_a_queue_that_is_there_goes_behind_the_gate(shop: Counter) -> None:
     """`--printer QUEUE`: the queue keeps its driver and options, only the gate may use it, and it is given back."""
     shop.stack.queue("usb", shop.office, "-o", "media=A4", "-D", "老打印机")
@@ -409,6 +432,42 @@ def test_jobs_that_wait_for_the_gate(waiting: Counter) -> None:
     assert waiting.seen() == before
 
 
+@as_root
+def test_a_gate_that_is_no_administrator_takes_waiting_jobs(waiting: Counter) -> None:
+    """Its user may hold, move, read, let go and explain what others have printed; those others may not."""
+    stack = waiting.stack
+    stack.queue("usb", waiting.office)
+    install(waiting, "in", "usb", "--held", "--user", GATE_USER)
+    job = stack.lp("in", stack.file("a.pdf", CLEAN), user=SOMEBODY, options=("-H", "immediate", "-t", "题目"))
+    for tried in (("lp", "-i", str(job), "-H", "indefinite"), ("lpmove", str(job), "usb")):
+        assert stack.run(*tried, user="news", check=False).returncode != 0, tried
+        stack.run(*tried, user=GATE_USER)
+    assert stack.job(job, user=GATE_USER)["job-name"] == "题目"
+    assert "job-name" not in stack.job(job, user="news")
+    named = ("ATTR uri printer-uri ipp://localhost/printers/usb", f"ATTR integer job-id {job}")
+    document = (*named, "ATTR integer document-number 1")
+    assert stack.ask("CUPS-Get-Document", *document, user="news", check=False) == []
+    stack.ask("CUPS-Get-Document", *document, user=GATE_USER)
+    count = printed(waiting.office)
+    assert stack.run("lp", "-i", str(job), "-H", "resume", user=SOMEBODY, check=False).returncode != 0
+    stack.run("lp", "-i", str(job), "-H", "resume", user=GATE_USER)
+    assert len(waiting.office.wait(count + 1)) == count + 1
+
+
+def test_the_gate_takes_what_waits(waiting: Counter) -> None:
+    """With the real gate: the original of a waiting job decides; a clean text is printed, a secret one is cancelled."""
+    stack = waiting.stack
+    stack.queue("usb", waiting.office)
+    install(waiting, "in", "usb", "--held")
+    count = printed(waiting.office)
+    with gate(waiting):
+        bad = stack.lp("in", stack.file("b.txt", "机密★10年\n关于某项工作的方案\n".encode()))
+        assert "机密" in stack.wait_for(bad, "canceled")["job-printer-state-message"]
+        good = stack.lp("in", stack.file("a.txt", b"A letter about a room.\n"), options=("-H", "immediate"))
+        stack.wait_for(good, "completed")
+    assert len(waiting.office.wait(count + 1)) == count + 1
+
+
 def loosen_policy(shop: Counter) -> None:
     """Give the locked queue the policy that it had."""
     shop.stack.lpadmin("-p", "old", "-o", "printer-op-policy=default")
@@ -496,16 +555,25 @@ def test_other_printers_are_named(shop: Counter) -> None:
     assert "docs/printing.md" in network["do"]
 
 
-def test_what_cannot_be_looked_at_is_not_closed(shop: Counter) -> None:
-    """Who may not read cupsd.conf is told so; as no root nothing can be tried either, and then nothing is closed."""
-    install(shop)
+def no_right(shop: Counter) -> None:
+    """Let nobody read or write cupsd.conf over the socket, root neither."""
     conf = shop.stack.conf.replace(
         "<Location /admin/conf>", "<Location /admin/conf>\n  Require user nobody-of-this-name"
     )
     shop.stack.conf = conf.replace("  Require user @SYSTEM\n  Order", "  Order", 1)
+
+
+def test_what_cannot_be_looked_at_is_not_closed(shop: Counter) -> None:
+    """Without a look at cupsd.conf nothing is closed but what root could try as somebody else."""
+    old_queues(shop)
+    install(shop)
+    no_right(shop)
     rows = shop.status(check=11)
     assert not rows["", "policy"]["ok"]
-    assert rows["", "local-printer"]["state"] == ("closed" if ROOT else "unknown")
+    tried = "closed" if ROOT else "unknown"
+    assert rows["", "local-printer"]["state"] == tried
+    assert rows["office", "direct-queue"]["state"] == tried
+    assert rows["office", "move"]["state"] == "unknown"
 
 
 def test_a_silent_gate_is_seen(shop: Counter, tmp_path: Path) -> None:
@@ -605,10 +673,7 @@ def test_a_cups_of_long_ago(shop: Counter, tmp_path: Path) -> None:
 
 def test_no_right_to_change_cups(shop: Counter) -> None:
     """A CUPS that does not let this user change it: exit 9, what to do, nothing changed."""
-    conf = shop.stack.conf.replace(
-        "<Location /admin/conf>", "<Location /admin/conf>\n  Require user nobody-of-this-name"
-    )
-    shop.stack.conf = conf.replace("  Require user @SYSTEM\n  Order", "  Order", 1)
+    no_right(shop)
     before = shop.seen()
     done = shop.dlp("install", "--queue", "office", "--printer", shop.office.uri, check=9)
     assert "lpadmin" in done.stderr
