@@ -25,6 +25,7 @@ from dlp import alike, imprint, pipeline, told
 from dlp.engrave import engrave, missing
 from dlp.errors import ConfigError
 from dlp.formats import Full, NotStampable, Source, pdf, pdf_stamp
+from dlp.formats.pdf_peel import Peeler
 from dlp.formats.room import Room, Sought, read
 from dlp.limits import Limits
 from dlp.model import Box, Corner, Document, Gap, GapKind, Item, Level, Plate, Regime, Say, Stamp, evolve
@@ -374,6 +375,18 @@ def test_a_copy_that_is_more_than_stamped_is_noticed(change: Callable[[pikepdf.P
     assert not alike.changed(*looked(raw, copy))
     bad = copy._replace(raw=changed(copy.raw, change))
     assert alike.changed(*looked(raw, bad))
+
+
+def test_pages_that_were_not_looked_at_are_noticed() -> None:
+    """A document that no look saw whole counts as changed, also where nothing else differs."""
+    raw = CASES["upright"]()
+    before, after = looked(raw, stamped(raw))
+    for checks in ((), tuple(evolve(check, state="fail") for check in after.checks), after.checks * 2):
+        assert alike.changed(evolve(before, checks=checks), evolve(after, checks=checks))
+    peeler = Peeler(Sought(), lambda *_: None)
+    assert peeler.check(0).state == "fail"
+    assert peeler.check(None).state == "fail"
+    assert peeler.check(1).state == "fail"
 
 
 def looping() -> bytes:

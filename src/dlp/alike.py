@@ -9,11 +9,11 @@ def changed(before: Document, after: Document) -> bool:
     """Tell whether the pages of `after` say or show anything else than those of `before`, or hide more.
 
     What pages show is the same to the last character, place, pixel and gap. Beside the pages `after` may say less, for
-    a file that was written anew has no older revisions; it may not say more. Checks are the looks of the pages: two
-    documents without any were not looked at, and count as changed.
+    a file that was written anew has no older revisions; it may not say more. The check is the look of all pages: a
+    document without one that is ok was not looked at, and counts as changed.
     """
     return (
-        not after.checks
+        [check.state for check in after.checks] != ["ok"]
         or (before.media, before.pages, before.checks) != (after.media, after.pages, after.checks)
         or (before.tables, before.coverage, before.pictures) != (after.tables, after.coverage, after.pictures)
         or not set(after.gaps) <= set(before.gaps)

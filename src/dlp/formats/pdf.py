@@ -116,7 +116,7 @@ class _Pdf:
         for inner in self._nested:
             whole.take(inner)
         if self._peeler is not None:
-            whole.checks.append(self._peeler.check())
+            whole.checks.append(self._peeler.check(self._pages))
         return evolve(whole.document(MEDIA[0]), pages=self._pages)  # type: ignore[no-any-return]
 
     def run(self) -> None:

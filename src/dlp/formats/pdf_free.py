@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pypdfium2.raw as pdfium
 
+from dlp.formats import NotStampable
 from dlp.formats.pdf_frame import Frame, Sides
 from dlp.model import Corner, Plate
 
@@ -161,7 +162,7 @@ def _text_sides(page: int) -> Any:
     """Return left, bottom, right, top of all text of an open page, in its own coordinates."""
     handle = pdfium.FPDFText_LoadPage(ctypes.cast(page, pdfium.FPDF_PAGE))
     if not handle:
-        return np.empty((0, 4))
+        raise NotStampable("a page cannot be drawn")
     four = [ctypes.c_double() for _ in range(4)]
     left, top, right, bottom = map(ctypes.byref, four)
     rows = []

@@ -43,11 +43,16 @@ class Peeler:
         self._sought = sought
         self._gap = gap
         self._digest = hashlib.sha256()
+        self._looked = 0
         self._boxes = {box.page: (box.x0, box.y0, box.x1, box.y1) for box in sought.boxes}
 
-    def check(self) -> Check:
-        """Return a check whose detail is the same for two documents whose pages look the same."""
-        return Check(name=CHECK, state="ok", detail=self._digest.hexdigest())
+    def check(self, pages: int | None) -> Check:
+        """Return a check whose detail is the same for two documents whose pages look the same.
+
+        It fails where not every one of the document's pages was looked at.
+        """
+        whole = bool(pages) and self._looked == pages
+        return Check(name=CHECK, state="ok" if whole else "fail", detail=self._digest.hexdigest())
 
     def peel(self, number: int, page: int, fresh: bool) -> None:
         """Take the stamp off page `number` (from 0) that is open at `page`; look at it where it is `fresh`."""
@@ -58,6 +63,7 @@ class Peeler:
         if self._sought.plate is not None:
             self._take_off(number + 1, page, frame, self._sought.plate, look=fresh)
         if fresh:
+            self._looked += 1
             scale = min(_WHOLE, _MOST_PIXELS / max(frame.width, frame.height))
             seen, _, _ = pixels(page, frame, (0.0, 0.0, frame.width, frame.height), scale, grey=True)
             self._digest.update(f"{number} {seen.shape} {frame.rotation} {frame.sides}\n".encode("ascii"))
