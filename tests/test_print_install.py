@@ -37,6 +37,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counter]:
             "drum": entry("drum", "cups:drum-out"),
             "behind": entry("behind", "cups:usb"),
             "hp": entry("hp", "cups:hp-out"),
+            "laser": entry("laser", "cups:laser-out"),
         }
         with shop.place.config.open("a", encoding="utf-8") as config:
             config.write("".join(shop.entries.values()))
@@ -274,6 +275,28 @@ def test_a_printer_of_pixels_is_behind_a_locked_queue(shop: Counter) -> None:
     assert shop.seen() == before
 
 
+def test_a_printer_that_cannot_say_what_it_is(shop: Counter) -> None:
+    """A bare port with a driver that is named: CUPS makes PostScript of what was cleared, and all comes back."""
+    shop.know("laser")
+    before = shop.seen()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        args = ("laser", uri, "--model", "drv:///sample.drv/generic.ppd")
+        install(shop, *args)
+        assert install(shop, *args) == []
+        assert shop.status()["laser", "network"]["text"].count(uri.removeprefix("socket://"))
+        number = shop.stack.lp("laser", shop.stack.file("a.pdf", CLEAN))
+        server.settimeout(60)
+        taken, _ = server.accept()
+        with taken:
+            sent = b"".join(iter(lambda: taken.recv(65_536), b""))
+    assert sent.startswith((b"%!PS", b"\x1b%-12345X"))
+    shop.stack.wait_for(number, "completed")
+    shop.rest()
+    shop.dlp("remove", "--queue", "laser")
+    assert shop.seen() == before
+
+
 def test_a_queue_that_is_there_goes_behind_the_gate(shop: Counter) -> None:
     """`--printer QUEUE`: the queue keeps its driver and options, only the gate may use it, and it is given back."""
     shop.stack.queue("usb", shop.office, "-o", "media=A4", "-D", "老打印机")
@@ -496,16 +519,25 @@ def test_other_printers_are_named(shop: Counter) -> None:
     assert "docs/printing.md" in network["do"]
 
 
-def test_what_cannot_be_looked_at_is_not_closed(shop: Counter) -> None:
-    """Who may not read cupsd.conf is told so; as no root nothing can be tried either, and then nothing is closed."""
-    install(shop)
+def no_right(shop: Counter) -> None:
+    """Let nobody read or write cupsd.conf over the socket, root neither."""
     conf = shop.stack.conf.replace(
         "<Location /admin/conf>", "<Location /admin/conf>\n  Require user nobody-of-this-name"
     )
     shop.stack.conf = conf.replace("  Require user @SYSTEM\n  Order", "  Order", 1)
+
+
+def test_what_cannot_be_looked_at_is_not_closed(shop: Counter) -> None:
+    """Without a look at cupsd.conf nothing is closed but what root could try as somebody else."""
+    old_queues(shop)
+    install(shop)
+    no_right(shop)
     rows = shop.status(check=11)
     assert not rows["", "policy"]["ok"]
-    assert rows["", "local-printer"]["state"] == ("closed" if ROOT else "unknown")
+    tried = "closed" if ROOT else "unknown"
+    assert rows["", "local-printer"]["state"] == tried
+    assert rows["office", "direct-queue"]["state"] == tried
+    assert rows["office", "move"]["state"] == "unknown"
 
 
 def test_a_silent_gate_is_seen(shop: Counter, tmp_path: Path) -> None:
@@ -605,10 +637,7 @@ def test_a_cups_of_long_ago(shop: Counter, tmp_path: Path) -> None:
 
 def test_no_right_to_change_cups(shop: Counter) -> None:
     """A CUPS that does not let this user change it: exit 9, what to do, nothing changed."""
-    conf = shop.stack.conf.replace(
-        "<Location /admin/conf>", "<Location /admin/conf>\n  Require user nobody-of-this-name"
-    )
-    shop.stack.conf = conf.replace("  Require user @SYSTEM\n  Order", "  Order", 1)
+    no_right(shop)
     before = shop.seen()
     done = shop.dlp("install", "--queue", "office", "--printer", shop.office.uri, check=9)
     assert "lpadmin" in done.stderr

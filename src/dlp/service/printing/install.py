@@ -169,11 +169,10 @@ class _Installation:
 
     def _lead_here(self) -> Step:
         queue = self.cups.queues().get(self.name)
-        if self.record.was(self.name) is None:
-            if queue is None:
-                self._remember_new(self.name)
-            else:
-                self._remember(queue._replace(device=ways.address_of(queue)))
+        if queue is None:
+            self._remember_new(self.name)
+        else:
+            self._remember(queue._replace(device=ways.address_of(queue)))
         changed = self._hold(queue) if self.wanted.held else self._send(queue)
         say = Say(f"队列 {self.name} 的作业都经过闸门", f"all jobs of queue {self.name} go through the gate")
         return Step(changed=changed, say=say)
@@ -232,9 +231,8 @@ class _Installation:
     # what was
 
     def _remember(self, queue: Queue) -> None:
-        if self.record.was(queue.name) is None:
-            ppd = None if queue.is_class else self.cups.driver(queue.name)
-            self._write(self.record.remembering(record.of(queue, ppd)))
+        ppd = None if queue.is_class else self.cups.driver(queue.name)
+        self._write(self.record.remembering(record.of(queue, ppd)))
 
     def _remember_new(self, name: str) -> None:
         self._write(self.record.remembering(Before(queue=name, existed=False)))

@@ -30,6 +30,12 @@ def is_tight(rows: tuple[Row, ...]) -> bool:
     return all(row.ok if isinstance(row, Check) else row.state in ("closed", "network") for row in rows)
 
 
+UNSEEN = "?"
+"""Who may do what cannot be looked at."""
+UNMOVED = "? cups-move-job"
+"""An ordinary user was told not to print there; whether he may move a job there cannot be looked at."""
+
+
 class _Look:
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -227,18 +233,18 @@ class _Look:
         yield self._bypass(name, "direct-queue", None, printing, told)
 
     def _loose(self, names: list[str]) -> dict[str, tuple[str, ...]]:
-        """Return the queues that let somebody else in, and by which operations; `?` where that cannot be known."""
+        """Return the queues that let somebody else in, and by which operations, or that this cannot be known."""
         found: dict[str, tuple[str, ...]] = {}
         for name in names:
             queue = self.queues.get(name)
             if queue is None:
                 continue
-            operations = ("?",) if self.text is None else conf.is_locked(self.text, queue.policy, self.user)
+            operations = (UNSEEN,) if self.text is None else conf.is_locked(self.text, queue.policy, self.user)
             asked = probe.may_print(self.socket, name, is_class=queue.is_class)
             if asked and "print-job" not in operations:
                 operations = (*operations, "print-job")
-            if asked is False and operations == ("?",):
-                operations = ()
+            if asked is False and operations == (UNSEEN,):
+                operations = (UNMOVED,)
             if operations:
                 found[name] = operations
         return found
@@ -272,7 +278,7 @@ class _Look:
         if not loose:
             return Bypass(name, what, "closed", closed)
         listed = "；".join(f"{queue}: {', '.join(operations)}" for queue, operations in loose.items())
-        if all(operations == ("?",) for operations in loose.values()):
+        if {operation for operations in loose.values() for operation in operations} <= {UNSEEN, UNMOVED}:
             say = Say(f"无权查看，未能确认：{'、'.join(loose)}", f"cannot be looked at: {', '.join(loose)}")
             return Bypass(name, what, "unknown", say, AS_ROOT)
         return Bypass(name, what, "open", Say(f"可绕过：{listed}", f"open: {listed}"), AGAIN)
