@@ -432,6 +432,42 @@ def test_jobs_that_wait_for_the_gate(waiting: Counter) -> None:
     assert waiting.seen() == before
 
 
+@as_root
+def test_a_gate_that_is_no_administrator_takes_waiting_jobs(waiting: Counter) -> None:
+    """Its user may hold, move, read, let go and explain what others have printed; those others may not."""
+    stack = waiting.stack
+    stack.queue("usb", waiting.office)
+    install(waiting, "in", "usb", "--held", "--user", GATE_USER)
+    job = stack.lp("in", stack.file("a.pdf", CLEAN), user=SOMEBODY, options=("-H", "immediate", "-t", "题目"))
+    for tried in (("lp", "-i", str(job), "-H", "indefinite"), ("lpmove", str(job), "usb")):
+        assert stack.run(*tried, user="news", check=False).returncode != 0, tried
+        stack.run(*tried, user=GATE_USER)
+    assert stack.job(job, user=GATE_USER)["job-name"] == "题目"
+    assert "job-name" not in stack.job(job, user="news")
+    named = ("ATTR uri printer-uri ipp://localhost/printers/usb", f"ATTR integer job-id {job}")
+    document = (*named, "ATTR integer document-number 1")
+    assert stack.ask("CUPS-Get-Document", *document, user="news", check=False) == []
+    stack.ask("CUPS-Get-Document", *document, user=GATE_USER)
+    count = printed(waiting.office)
+    assert stack.run("lp", "-i", str(job), "-H", "resume", user=SOMEBODY, check=False).returncode != 0
+    stack.run("lp", "-i", str(job), "-H", "resume", user=GATE_USER)
+    assert len(waiting.office.wait(count + 1)) == count + 1
+
+
+def test_the_gate_takes_what_waits(waiting: Counter) -> None:
+    """With the real gate: the original of a waiting job decides; a clean text is printed, a secret one is cancelled."""
+    stack = waiting.stack
+    stack.queue("usb", waiting.office)
+    install(waiting, "in", "usb", "--held")
+    count = printed(waiting.office)
+    with gate(waiting):
+        bad = stack.lp("in", stack.file("b.txt", "机密★10年\n关于某项工作的方案\n".encode()))
+        assert "机密" in stack.wait_for(bad, "canceled")["job-printer-state-message"]
+        good = stack.lp("in", stack.file("a.txt", b"A letter about a room.\n"), options=("-H", "immediate"))
+        stack.wait_for(good, "completed")
+    assert len(waiting.office.wait(count + 1)) == count + 1
+
+
 def loosen_policy(shop: Counter) -> None:
     """Give the locked queue the policy that it had."""
     shop.stack.lpadmin("-p", "old", "-o", "printer-op-policy=default")

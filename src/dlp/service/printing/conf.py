@@ -100,17 +100,19 @@ def lock(text: str, user: str, opened: Iterable[Opened] = ()) -> str:
     """Return the text with the policies of the gate, whose user is `user`, and without leave to make local queues."""
     plain = strip(text)
     name = _default_name(plain)
+    opened = sorted(set(opened))
+    whole = _no_local_queues() + _reading(opened, user)
     own = "" if _value(plain, "DirtyCleanInterval", "") else _AT_ONCE
     policies = [_block([own, _locked(user)])]
     where = _opening(plain, name)
     if where is None:
-        head = _block([_STOCK.replace("<Policy default>\n", f"<Policy {name}>\n{_no_local_queues()}")])
+        head = _block([_STOCK.replace("<Policy default>\n", f"<Policy {name}>\n{whole}")])
         source = _STOCK + plain
     else:
         head = ""
         source = plain
-        plain = plain[: where.end()] + _block([_no_local_queues()], "  ") + plain[where.end() :]
-    made = (_derived(source, one, user) for one in sorted(set(opened)))
+        plain = plain[: where.end()] + _block([whole], "  ") + plain[where.end() :]
+    made = (_derived(source, one, user) for one in opened)
     return "".join([*policies, *(_block([one]) for one in made if one), head, plain])
 
 
@@ -174,7 +176,7 @@ def _locked(user: str) -> str:
     who = "@SYSTEM" if user == "root" else f"{user} @SYSTEM"
     return (
         f"<Policy {LOCKED}>\n"
-        "  JobPrivateAccess default\n  JobPrivateValues default\n"
+        f"  JobPrivateAccess @OWNER {who}\n  JobPrivateValues default\n"
         "  SubscriptionPrivateAccess default\n  SubscriptionPrivateValues default\n"
         f"  <Limit {_LOOKING}>\n    Order deny,allow\n  </Limit>\n"
         f"{_limit('Cancel-Job', f'@OWNER {who}')}{_limit(_PRINTING, who)}{_limit('All', '@SYSTEM')}</Policy>\n"
@@ -183,6 +185,13 @@ def _locked(user: str) -> str:
 
 def _no_local_queues() -> str:
     return _limit("CUPS-Create-Local-Printer", "@SYSTEM")
+
+
+def _reading(opened: Iterable[Opened], user: str) -> str:
+    """Let the gate read what waits: CUPS asks its default policy who may read a document, not that of the queue."""
+    if user == "root" or not any(one.held for one in opened):
+        return ""
+    return _limit("CUPS-Get-Document", f"@OWNER @SYSTEM {user}")
 
 
 def _limit(operations: str, who: str) -> str:
