@@ -405,6 +405,7 @@ def test_an_impossible_path_is_told(text: str, told: list[tuple[int, str]]) -> N
             '[[printers]]\nname = "a"\nonward = "ipp://h/p"\n[[printers]]\nname = "b"\nqueue = "a"\nonward = "ipp://h/p"\n',
             "printers[2].queue",
         ),
+        ('[[printers]]\nname = "a"\nonward = "ipp://h/p"\nstamp = "qr"\n', "printers[1].stamp"),
         ("[printing]\nport = 70000\n", "printing.port"),
     ],
 )

@@ -356,6 +356,10 @@ def _impossible_printers(config: Config, file: str, where: dict[located.Path, in
             )
         if printer.mode == "held" and not printer.onward.startswith("cups:"):
             yield fault((*key, "onward"), "held 模式只能放行到 cups:队列", "in held mode it must be cups:QUEUE")
+        if printer.stamp != "none" and config.site.unit == Site().unit:
+            yield fault(
+                (*key, "stamp"), "加盖的内容含单位名称，请先填写 site.unit", "a stamp names the unit: set site.unit"
+            )
         if printer.raw_port in taken:
             yield fault((*key, "raw_port"), f"端口已被占用：{taken[printer.raw_port]}", f"taken: {printer.raw_port}")
         if printer.raw_port:
