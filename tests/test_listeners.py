@@ -241,8 +241,8 @@ def test_an_aborted_job_is_forgotten(shop: Old) -> None:
 
 def test_the_ways_to_print_are_told(shop: Old) -> None:
     """At its start the gate says every address at which it takes jobs."""
-    told = shop.log.read_text(encoding="utf-8")
-    assert f"socket://127.0.0.1:{shop.raw_port}, lpd://127.0.0.1:{shop.lpd_port}/office" in told
+    said = f"socket://127.0.0.1:{shop.raw_port}, lpd://127.0.0.1:{shop.lpd_port}/office"
+    until(lambda: said in shop.log.read_text(encoding="utf-8"), "the ways to print are said", log=shop.told)
 
 
 def test_the_state_of_a_queue_is_told_and_nothing_can_be_removed(shop: Old) -> None:
