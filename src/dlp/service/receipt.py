@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dlp.model import Action, Document, Inspection, Outcome, Reason, Regime, Say, State
 from dlp.refusals import UNQUALIFIED
 from dlp.site import Site
@@ -96,7 +98,8 @@ def brief(seen: Inspection | Outcome, action: Action, note: Say | None, site: Si
     title = _BRIEF[action].to(lang)
     whys = []
     for reason in seen.verdict.reasons:
-        pages = sorted({page for i in reason.findings if (page := seen.findings[i].page)})
+        said_already = _PAGE.search(reason.say.to(lang)) is not None
+        pages = [] if said_already else sorted({page for i in reason.findings if (page := seen.findings[i].page)})
         where = _on_pages(pages, zh=zh) if pages else ""
         basis = (f"；依据：{reason.article}" if zh else f"; basis: {reason.article}") if reason.article else ""
         whys.append(f"{reason.say.to(lang)}{where}{basis}")
@@ -122,6 +125,7 @@ _BRIEF: dict[Action, Say] = {
     ),
     Action.BLOCK: Say("拦截", "Blocked"),
 }
+_PAGE = re.compile(r"第\d+页|\bp\. ?\d")
 _BRIEF_BYTES = 760
 
 
