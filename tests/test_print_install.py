@@ -576,6 +576,15 @@ def test_what_cannot_be_looked_at_is_not_closed(shop: Counter) -> None:
     assert rows["office", "move"]["state"] == "unknown"
 
 
+def test_a_waiting_queue_that_cannot_be_looked_at(waiting: Counter) -> None:
+    """Whether owners can let their jobs go stands in cupsd.conf: unseen, it is unknown."""
+    waiting.stack.queue("usb", waiting.office)
+    install(waiting, "in", "usb", "--held")
+    assert waiting.ways()["in", "owner-release"] == "closed"
+    no_right(waiting)
+    assert waiting.ways(check=11)["in", "owner-release"] == "unknown"
+
+
 def test_a_silent_gate_is_seen(shop: Counter, tmp_path: Path) -> None:
     """No gateway: `install` says so and leaves every other way open, `status` says so too."""
     other = Counter(shop.stack, tmp_path, office=entry("office", shop.office.uri))
