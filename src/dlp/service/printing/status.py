@@ -197,9 +197,10 @@ class _Look:
 
     def _owner(self, name: str, way: Way, leads: Check, *, held: bool) -> Iterator[Row]:
         loose = self._loose([way.queue]) if way.queue else {}
-        if held and leads.ok and self.text is not None:
+        if held and leads.ok:
             policy = self.queues[name].policy
-            loose |= {name: operations} if (operations := conf.holds(self.text, policy, self.user)) else {}
+            some = (UNSEEN,) if self.text is None else conf.holds(self.text, policy, self.user)
+            loose |= {name: some} if some else {}
         told = (
             Say(
                 "作业停在队列中等待检查，普通用户放不出去", "jobs wait in a stopped queue, and users cannot let them go"
@@ -226,9 +227,7 @@ class _Look:
             else "no other queue leads to the printer",
         )
         loose = self._loose(there)
-        printing = {
-            queue: operations for queue, operations in loose.items() if {"print-job", "create-job"} & {*operations}
-        }
+        printing = {queue: some for queue, some in loose.items() if {UNSEEN, "print-job", "create-job"} & {*some}}
         yield self._bypass(name, "move", None, loose, told)
         yield self._bypass(name, "direct-queue", None, printing, told)
 
