@@ -49,6 +49,8 @@ MOST_JOBS = 10_000
 """Jobs that a client may still ask about."""
 MOST_COPIES = 9_999
 UNTITLED = "（无标题）"
+BUSY_SECONDS = 5.0
+"""How long whoever sends is kept waiting when a job cannot be sealed now, such as on a full disk."""
 LOOK_SECONDS = 2.0
 """Between looks for jobs that somebody else cleared, such as a reviewer."""
 DOUBLE_SECONDS = 86_400.0
@@ -263,6 +265,11 @@ class Gateway:
                 self._ask_for(source, int(number), origin)
             path.unlink()
 
+    def _ask_soon(self, sheet: _Sheet) -> None:
+        """Have CUPS send again what came to an end too early, once it believes that it was taken."""
+        if sheet.ours is not None and not self._stop.wait(2 * LOOK_SECONDS) and (note := self._note(sheet)).exists():
+            self._ask_again((note,))
+
     def _ask_for(self, source: PrinterSource, number: int, origin: str) -> None:
         queue = source.spec.cups_queue
         while not self._stop.is_set():
@@ -364,8 +371,17 @@ class Gateway:
             reply = await self._reply(message, request)
         except codec.Malformed as err:
             reply = _Reply(Status.BAD_REQUEST, said=str(err))
-        said = (ipp.texts("status-message", Tag.TEXT, reply.said, limit=255),) if reply.said else ()
-        body = codec.encode(Message(reply.status, number, (ipp.operation(*said), *reply.groups)))
+        except Broken:
+            raise
+        except (DlpError, OSError) as err:  # without an answer CUPS would believe that all is well
+            said = err.say.to(self.config.site.language) if isinstance(err, DlpError) else os.strerror(err.errno or 0)
+            LOG.error("a question of a print queue is not answered now: %s", said)  # noqa: TRY400  no bug
+            reply = _Reply(Status.BUSY, said=said)
+        except Exception as err:  # noqa: BLE001  a bug of ours: nothing was taken, or it is sealed
+            LOG.error("a question of a print queue met an internal fault: %s", trace(err))  # noqa: TRY400
+            reply = _Reply(Status.INTERNAL_ERROR)
+        message_of = (ipp.texts("status-message", Tag.TEXT, reply.said, limit=255),) if reply.said else ()
+        body = codec.encode(Message(reply.status, number, (ipp.operation(*message_of), *reply.groups)))
         return Answer(200, ipp.MEDIA, body, reply.sent)
 
     async def _reply(self, message: Message, request: Request) -> _Reply:
@@ -446,10 +462,13 @@ class Gateway:
                 Sent(source, sheet.title, sheet.user, sheet.copies, sheet.wishes, request.body, ours)
             )
         except (DlpError, OSError) as err:
-            sheet.state = JobState.ABORTED
             if isinstance(err, Broken):
+                sheet.state = JobState.ABORTED
+                self._asking.submit(self._ask_soon, sheet)
                 raise
+            sheet.state = JobState.PENDING  # what is aborted here, CUPS would give up
             sheet.said = err.say.to(self.config.site.language) if isinstance(err, DlpError) else ""
+            await asyncio.sleep(BUSY_SECONDS)  # CUPS asks again at once
             return _Reply(Status.BUSY, (self._about(sheet, request),), sheet.said)
         job, settled = known
         sheet.job = job.id
