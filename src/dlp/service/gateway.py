@@ -49,9 +49,11 @@ MOST_JOBS = 10_000
 """Jobs that a client may still ask about."""
 MOST_COPIES = 9_999
 UNTITLED = "（无标题）"
+BUSY_SECONDS = 5.0
+"""How long whoever sends is kept waiting when a job cannot be sealed now, such as on a full disk."""
 LOOK_SECONDS = 2.0
 """Between looks for jobs that somebody else cleared, such as a reviewer."""
-DOUBLE_SECONDS = 900.0
+DOUBLE_SECONDS = 86_400.0
 """How long after a crash a job may still be sent a second time by whoever got no answer."""
 
 
@@ -118,7 +120,6 @@ class Gateway:
         self._number = int(time.time()) & 0x3FFFFFFF  # beyond every number that an earlier run gave
         self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
         self._unsure: dict[tuple[str, str], str] = {}
-        self._answered: OrderedDict[str, None] = OrderedDict()
         self._expected = Path(config.store.path).parent / "expected"
         self._wake = {source.name: threading.Event() for source in sources.values()}
         self._waits: dict[str, str] = {}
@@ -205,7 +206,7 @@ class Gateway:
             )
             job, plain = await self._loop.run_in_executor(self._sealing, self._line.receive, arrival)
         key = (sent.source.name, origin)
-        if origin and (known := self._first_sending(key, job)) is not None:
+        if sent.ours is not None and (known := self._first_sending(key, sent.ours)) is not None:
             await self._loop.run_in_executor(self._sealing, self._line.drop_double, job, plain, known.job.id)
             return known
         settled = self._loop.run_in_executor(self._settling, self.settle, job, plain)
@@ -218,36 +219,27 @@ class Gateway:
         proven = sent.ours is not None and sent.source.spec.trusts_user
         return sent.source.called(sent.ours.user if proven and sent.ours else sent.user, proven=proven)
 
-    def _first_sending(self, key: tuple[str, str], job: Job) -> Known | None:
-        """Return the job that this one is, sent again because its sender got no answer; None when it is a new one."""
-        known = self._known.get(key)
-        if known is None and (earlier := self._unsure.pop(key, None)) is not None:
-            known = Known(self._line.store.get(earlier), None)
-        if known is None or known.job.id in self._answered or known.job.item.sha256 != job.item.sha256:
+    def _first_sending(self, key: tuple[str, str], ours: Ours) -> Known | None:
+        """Return the job that this one is, sent again because CUPS does not know that it was taken; None for a new one.
+
+        The bytes tell nothing: a filter that runs again writes other ones. A job that was finished before is one that
+        somebody has printed again.
+        """
+        if ours.ended:
             return None
+        known = self._known.get(key)
+        if known is None and (earlier := self._unsure.get(key)) is not None:
+            known = Known(self._line.store.get(earlier), None)
         return known
 
     def _remember(self) -> None:
-        """Note the jobs of an earlier run whose senders may not have got an answer: they may come a second time.
-
-        Whoever got one has closed its job. Where CUPS does not say which are open, each recent job may be.
-        """
-        for source in self._sources.values():
-            still = None
-            if source.cups.is_there:
-                try:
-                    still = {job.uuid for job in source.cups.open_jobs(source.spec.cups_queue)}
-                except OSError:
-                    still = None
-            since = time.time() - DOUBLE_SECONDS
-            for job in self._line.store.jobs(limit=MOST_JOBS):
-                if job.created < since:
-                    break
-                origin = job.item.origin
-                if job.item.source != source.name or not origin or job.state is State.REFUSED:
-                    continue
-                if still is None or origin in still:
-                    self._unsure.setdefault((source.name, origin), job.id)
+        """Note the jobs of an earlier run that may come a second time."""
+        since = time.time() - DOUBLE_SECONDS
+        for job in self._line.store.jobs(limit=MOST_JOBS):
+            if job.created < since:
+                break
+            if job.item.origin and job.state is not State.REFUSED:
+                self._unsure.setdefault((job.item.source, job.item.origin), job.id)
 
     def _expect(self, sheet: _Sheet) -> None:
         """Note a job of CUPS before its document comes; it stays noted until the answer has left.
@@ -272,6 +264,11 @@ class Gateway:
             if source is not None and number.isdecimal() and origin not in taken:
                 self._ask_for(source, int(number), origin)
             path.unlink()
+
+    def _ask_soon(self, sheet: _Sheet) -> None:
+        """Have CUPS send again what came to an end too early, once it believes that it was taken."""
+        if sheet.ours is not None and not self._stop.wait(2 * LOOK_SECONDS) and (note := self._note(sheet)).exists():
+            self._ask_again((note,))
 
     def _ask_for(self, source: PrinterSource, number: int, origin: str) -> None:
         queue = source.spec.cups_queue
@@ -374,8 +371,17 @@ class Gateway:
             reply = await self._reply(message, request)
         except codec.Malformed as err:
             reply = _Reply(Status.BAD_REQUEST, said=str(err))
-        said = (ipp.texts("status-message", Tag.TEXT, reply.said, limit=255),) if reply.said else ()
-        body = codec.encode(Message(reply.status, number, (ipp.operation(*said), *reply.groups)))
+        except Broken:
+            raise
+        except (DlpError, OSError) as err:  # without an answer CUPS would believe that all is well
+            said = err.say.to(self.config.site.language) if isinstance(err, DlpError) else os.strerror(err.errno or 0)
+            LOG.error("a question of a print queue is not answered now: %s", said)  # noqa: TRY400  no bug
+            reply = _Reply(Status.BUSY, said=said)
+        except Exception as err:  # noqa: BLE001  a bug of ours: nothing was taken, or it is sealed
+            LOG.error("a question of a print queue met an internal fault: %s", trace(err))  # noqa: TRY400
+            reply = _Reply(Status.INTERNAL_ERROR)
+        message_of = (ipp.texts("status-message", Tag.TEXT, reply.said, limit=255),) if reply.said else ()
+        body = codec.encode(Message(reply.status, number, (ipp.operation(*message_of), *reply.groups)))
         return Answer(200, ipp.MEDIA, body, reply.sent)
 
     async def _reply(self, message: Message, request: Request) -> _Reply:
@@ -456,10 +462,13 @@ class Gateway:
                 Sent(source, sheet.title, sheet.user, sheet.copies, sheet.wishes, request.body, ours)
             )
         except (DlpError, OSError) as err:
-            sheet.state = JobState.ABORTED
             if isinstance(err, Broken):
+                sheet.state = JobState.ABORTED
+                self._asking.submit(self._ask_soon, sheet)
                 raise
+            sheet.state = JobState.PENDING  # what is aborted here, CUPS would give up
             sheet.said = err.say.to(self.config.site.language) if isinstance(err, DlpError) else ""
+            await asyncio.sleep(BUSY_SECONDS)  # CUPS asks again at once
             return _Reply(Status.BUSY, (self._about(sheet, request),), sheet.said)
         job, settled = known
         sheet.job = job.id
@@ -477,7 +486,6 @@ class Gateway:
         """Return the answer for one outcome. A job that is not printed makes CUPS wait, so that it can be told why."""
 
         def answered() -> None:
-            _keep(self._answered, sheet.job, None)
             self._note(sheet).unlink(missing_ok=True)
 
         status = Status.OK

@@ -24,6 +24,7 @@ _WANTED = (
     "job-originating-user-name",
     "job-originating-host-name",
     "number-of-documents",
+    "time-at-completed",
 )
 
 
@@ -37,6 +38,8 @@ class Ours(NamedTuple):
     user: str
     host: str
     documents: int
+    ended: int
+    """When it was finished; it stays where somebody has it printed again. 0: never yet."""
 
 
 class Cups:
@@ -139,4 +142,5 @@ def _job(group: ipp.Group) -> Ours:
         user=group.text("job-originating-user-name"),
         host=group.text("job-originating-host-name"),
         documents=group.number("number-of-documents"),
+        ended=group.number("time-at-completed"),
     )

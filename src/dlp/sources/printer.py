@@ -96,6 +96,7 @@ class PrinterSource(Onward):
         self._seen: tuple[float, Group] | None = None
         self._down_until = 0.0
         self._untouched: set[str] = set()
+        self._looked = False
         self._to_tell: queue.Queue[tuple[int, str] | None] = queue.Queue()
         if spec.onward.startswith("cups:"):
             out = spec.onward.removeprefix("cups:")
@@ -162,6 +163,8 @@ class PrinterSource(Onward):
             raise self._away()
         ticket = ticket_of(key)
         self.check_media(ticket, media)
+        if (place := self._left_over(job)) is not None:
+            return place
         about = (ipp.texts("job-name", Tag.NAME, job),)
         kept, counted = _wanted(ticket), ipp.integers("copies", copies)
         try:
@@ -187,6 +190,26 @@ class PrinterSource(Onward):
                         f"the printer takes no {one}, so it was not printed: submit it as PDF",
                     )
                 )
+
+    def _left_over(self, job: str) -> str | None:
+        """Return the place of a job that an earlier run announced and did not live to note; None when there is none.
+
+        It can only be the first that is sent. A printer that takes one job at a time would be busy with it for ever.
+        """
+        if self._looked:
+            return None
+        wanted = ipp.texts("requested-attributes", Tag.KEYWORD, "job-id", "job-name", "number-of-documents")
+        try:
+            told = self._ask(Op.GET_JOBS, wanted)
+        except Refused:
+            told = None  # it does not list them
+        self._looked = True
+        for one in told.all(Tag.JOB) if told is not None else ():
+            if one.text("job-name") == job and one.number("number-of-documents") == 0:
+                place = f"{self.where.uri}#{one.number('job-id')}"
+                self._untouched.add(place)
+                return place
+        return None
 
     def send(self, place: str, body: int, *, fresh: bool) -> str:
         """Send the bytes of a job that was announced; see `Onward`."""
