@@ -95,5 +95,7 @@ work_key = "vault/work.age-key"
 path = "state/gate.db"
 {extra}
 """
+    if "[audit]" not in text + "".join(sections):
+        text += '[audit]\nsyslog = ""\n'  # a test says nothing to the log of the machine
     place.config.write_text(text + "\n".join(sections), encoding="utf-8")
     return place

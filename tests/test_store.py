@@ -403,6 +403,7 @@ class StoreContract(ABC):
         told = list(store.standing(iter(asked)))
         assert [row[0] for row in told] == asked
         assert told[700] == (job.id, State.HELD, job.updated)
+        assert [store.has(one) for one in (job.id, job.id[:10], "")] == [True, False, False]
         assert {row[1:] for row in told if row[0] != job.id} == {(None, 0.0)}
 
     def test_ids_come_newest_first_by_state(self, store: SqliteStore) -> None:

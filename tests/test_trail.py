@@ -3,10 +3,15 @@
 # ruff: noqa: S608  the statements are made here
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +29,7 @@ from dlp.config import Config
 from dlp.errors import Denied, StoreError, UsageError
 from dlp.model import Action, Item, Level, State, Verdict, evolve
 from dlp.service import notary, origins, trail
+from dlp.service.desk import Desk
 from dlp.service.notary import Notary
 from dlp.service.trail import Evidence
 from dlp.store import EventFilter, Job
@@ -882,6 +888,60 @@ def test_a_trail_can_begin_before_the_first_start(tmp_path: Path) -> None:
     assert place.json("audit", "init") == [first]
     (row,) = place.json("audit", "verify")
     assert (row["ok"], row["keyed"], row["sealed"]) == (True, [1], row["count"])
+
+
+def test_a_site_of_the_first_form_goes_on(tmp_path: Path) -> None:
+    """Books that version 0.1 wrote are brought up by the start: old events stay as they were, new ones are sealed."""
+    place = sites.lay(tmp_path)
+    place.state.mkdir()
+    shutil.copy(Path(__file__).with_name("books_v1.db"), place.state / "gate.db")
+    place.put("方案.txt", MARKED)
+    place.run("run", "--once")
+    (row,) = place.json("audit", "verify")
+    assert (row["ok"], row["keyed"], row["sealed"]) == (True, [59], row["count"] - 58)
+    listed = place.json("quarantine", "list", "--level", "机密", "--name", "方案")
+    assert [row["name"] for row in listed] == ["方案.txt"] * 2
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian package: strace)")
+@pytest.mark.timeout(900)
+def test_killed_at_every_durable_step_of_the_beginning(tmp_path: Path) -> None:
+    """Wherever the first `audit init` dies, the next one ends with one key, its origin, and a trail that verifies."""
+    calls = "fsync,fdatasync,rename,link"
+
+    def strace(place: Place, *words: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "dlp", "audit", "init"]
+        return subprocess.run(
+            ["strace", "-o", str(place.root / "trace"), "-e", f"trace={calls}", *words, *program],
+            cwd=place.root,
+            env={**os.environ, "DLP_CONFIG": str(place.config)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def site_at(name: str) -> Place:
+        (tmp_path / name).mkdir()
+        return sites.lay(tmp_path / name)
+
+    plain = site_at("plain")
+    assert strace(plain).returncode == 0
+    seen: Counter[str] = Counter(re.findall(r"^(\w+)\(", (plain.root / "trace").read_text(), re.MULTILINE))
+    assert sum(seen.values()) >= 12
+    for call, count in seen.items():
+        for number in range(1, count + 1):
+            place = site_at(f"{call}-{number}")
+            dead = strace(place, "-e", f"inject={call}:signal=SIGKILL:when={number}")
+            assert dead.returncode in (-9, 137), (call, number, dead.stderr)
+            settings = config.read(place.config)
+            with Desk.prepare(settings) as desk:
+                origins.begin(settings, desk.store)
+                (begun,) = origins.kept(origins.file_of(settings))
+                (event,) = desk.events()
+                report = desk.audit_verify().report
+            assert (report.faults, report.keyed, report.sealed) == ((), (1,), 1), (call, number)
+            assert event.body["chain"] == begun.chain
 
 
 def test_the_key_is_renewed_by_command_with_a_reason(gate: Place, site: Laid) -> None:

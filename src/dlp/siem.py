@@ -24,9 +24,27 @@ OCSF_VERSION = "1.8.0"
 PRODUCT = {"name": "文印闸 wenyin-gate", "vendor_name": "wenyin-gate", "version": __version__}
 FINDING, LIFECYCLE, API = 2006, 6002, 6003
 OTHER = 99
-_FINDINGS = {"decided": 1, "held": 2, "blocked": 2, "failed": 2, "redacted": 3, "rejected": 3}
+_FINDINGS = {
+    "decided": 1,
+    "escaped": 1,
+    "held": 2,
+    "doubt": 2,
+    "blocked": 2,
+    "failed": 2,
+    "redacted": 3,
+    "rejected": 3,
+}
 """Kind of event -> activity of a finding: create, update, close."""
-_REVIEW = {"decided": 1, "held": 2, "failed": 2, "blocked": 4, "redacted": 4, "rejected": 4}
+_REVIEW = {
+    "decided": 1,
+    "escaped": 1,
+    "held": 2,
+    "doubt": 2,
+    "failed": 2,
+    "blocked": 4,
+    "redacted": 4,
+    "rejected": 4,
+}
 """Kind of event -> where its finding stands: new, in progress, resolved."""
 _LIFECYCLES = {"started": 3, "stopped": 4, "reloaded": 8, "reload-refused": 8}
 _CALLS = {
@@ -36,8 +54,13 @@ _CALLS = {
     "seen": 2,
     "sealed": 3,
     "decided": 3,
+    "announced": 3,
+    "announced-anew": 3,
     "releasing": 3,
     "released": 3,
+    "cancel-asked": 3,
+    "cancelled": 3,
+    "double": 3,
     "destroyed": 4,
 }
 """Kind of event -> activity of a call: create, read, update, delete."""
@@ -47,8 +70,10 @@ _FAILURES = frozenset(
 _SEVERITIES = {
     "blocked": 4,
     "held": 3,
+    "doubt": 3,
     "failed": 4,
     "missing": 5,
+    "escaped": 5,
     "audit-key": 3,
     "checkpoint-failed": 3,
     "refused": 2,

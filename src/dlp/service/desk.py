@@ -10,7 +10,7 @@ from typing import Self
 from dlp import certificate, pipeline
 from dlp.certificate import Signed
 from dlp.config import Config
-from dlp.errors import Denied, NotFound, UsageError
+from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Say, State
 from dlp.service import compiled, trail
 from dlp.service.gate import load_packs, redactable, sandbox_of
@@ -41,9 +41,13 @@ class Desk:
     @classmethod
     def prepare(cls, config: Config) -> Self:
         """Open the store of `config`, and make store and keys where nothing has started yet."""
-        open_vault(config)
         path = Path(config.store.path)
-        return cls(config, SqliteStore.open(path, create=not path.exists()))
+        try:
+            with SqliteStore.hold_exclusive(path):
+                open_vault(config)
+                return cls(config, SqliteStore.open(path, create=True))
+        except StoreError:  # a gate has it: then everything is there; whatever else it was is told again
+            return cls.open(config)
 
     def held(
         self, state: State | None = None, *, only: JobFilter | None = None, limit: int = 0, before: str = ""

@@ -19,6 +19,7 @@ from dlp.service.gateway import Gateway
 from dlp.service.line import ACTOR, Line
 from dlp.sources.cups import HELD_SECONDS
 from dlp.sources.held import Escaped, HeldSource, Waiting
+from dlp.store import JobFilter
 
 LOG = logging.getLogger("dlp")
 LOOK_SECONDS = 0.2
@@ -47,8 +48,8 @@ class Collector:
 
     def start(self) -> None:
         """Begin to look."""
-        for job in self._line.store.jobs():
-            if job.item.source == self._source.name and job.item.origin and job.state is not State.REFUSED:
+        for job in self._line.store.each(only=JobFilter(source=self._source.name)):
+            if job.item.origin and job.state is not State.REFUSED:
                 self._books.setdefault(job.item.origin, job.id)
         self._thread.start()
 
@@ -100,7 +101,7 @@ class Collector:
         ours = waiting.ours
         if waiting.queue != self._source.out:
             return ours.state in (JobState.PENDING, JobState.HELD)
-        own = ours.user == self._user and ours.title in self._line.store.ids()
+        own = ours.user == self._user and self._line.store.has(ours.title)
         return ours.state == JobState.HELD and not own
 
     def _stands_still(self, waiting: Waiting, now: float) -> bool:

@@ -281,6 +281,11 @@ class SqliteStore:
                 return
             before = page[-1]
 
+    def has(self, id: str) -> bool:  # noqa: A002  the column's name
+        """Tell whether there is a job of this id."""
+        with self._look() as db:
+            return db.execute(STATE_OF_JOB, {"id": id}).fetchone() is not None
+
     def standing(self, ids: Iterable[str]) -> Iterator[tuple[str, State | None, float]]:
         """Give each id with the state of its job (None: no such job) and when that state was reached."""
         left = iter(ids)
