@@ -221,7 +221,8 @@ def test_a_queue_that_forbids_it_makes_jobs_wait(tmp_path: Path, stack: PrintSta
     drum = stack.printer("drum")
     stack.conf = (
         stack.conf
-        + "<Policy shut>\n<Limit Create-Job Send-Document>\nAuthType Default\nRequire user nobody\n</Limit>\n<Limit All>\nOrder deny,allow\n</Limit>\n</Policy>\n"
+        + "<Policy shut>\n<Limit Create-Job Send-Document>\nAuthType Default\nRequire user nobody\n</Limit>\n"
+        + "<Limit All>\nOrder deny,allow\n</Limit>\n</Policy>\n"
     )
     stack.queue("out", drum)
     stack.lpadmin("-p", "out", "-o", "printer-op-policy=shut")
