@@ -840,7 +840,7 @@ def scan(path: Path) -> str:
     (picture,) = (part.blob for part in parts if part.content_type == "image/png")
     pixels = cv2.imdecode(np.frombuffer(picture, dtype=np.uint8), cv2.IMREAD_GRAYSCALE)
     assert pixels is not None
-    for size in (1.0, 1.5, 2.0, 0.75, 3.0):  # this decoder misses a sharp code now and then, at one size and not at another
+    for size in (1.0, 1.5, 2.0, 0.75, 3.0):  # it misses a sharp code at one size and not at another
         held = cv2.resize(pixels, None, fx=size, fy=size, interpolation=cv2.INTER_AREA)
         said, _, _ = cv2.QRCodeDetector().detectAndDecode(held)
         if said:
