@@ -74,7 +74,7 @@ receipts = "说明"
                 stdout=log,
                 stderr=log,
             )
-        until(self._listens, "the gate takes print jobs", log=self.told)
+        until(self._listens, "the gate takes print jobs", seconds=90, log=self.told)
 
     def _listens(self) -> bool:
         assert self.process is not None
