@@ -294,7 +294,7 @@ class PrinterSource(Onward):
                 raise Void(*_gone(self.where.uri))
             zh, en = _FORGOTTEN if about is None else _ENDED
             raise Doubt(unsure(zh, en))
-        waits = state in (JobState.PENDING, JobState.HELD) and "job-incoming" in about.texts("job-state-reasons")
+        waits = state in (JobState.PENDING, JobState.HELD) and _INCOMING & set(about.texts("job-state-reasons"))
         return about.number("number-of-documents") if waits else None
 
     def _away(self) -> ReleaseError:
@@ -351,6 +351,8 @@ class PrinterSource(Onward):
 
 
 _MAY_CHANGE = (Status.FORBIDDEN, Status.NOT_AUTHENTICATED, Status.NOT_AUTHORIZED, Status.NOT_POSSIBLE)
+_INCOMING = frozenset({"job-incoming", "job-data-insufficient"})
+"""What printers say of a job that was announced and whose document has not come."""
 _FORGOTTEN = ("打印机已不记得该任务", "the printer does not remember the job any more")
 _ENDED = ("打印机上的任务已取消或中止", "the printer cancelled or aborted the job")
 
