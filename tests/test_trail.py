@@ -3,6 +3,7 @@
 # ruff: noqa: S608  the statements are made here
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -718,6 +719,24 @@ def test_two_signers_at_once_do_not_mix_lines(site: Laid) -> None:
     seen = site.verify()
     assert seen.holds
     assert [made.number for made in seen.checkpoints] == list(range(1, 34))
+
+
+def test_a_signer_waits_for_another_one(site: Laid) -> None:
+    """While one holds the checkpoint file no other reads its last number: the kernel shows that it waits."""
+    store = site.open()
+    before = site.points.read_bytes()
+    waiting = threading.Thread(target=notary.sign, args=(site.config, store))
+    with site.points.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting.start()
+        entry = re.compile(rf"-> FLOCK .*:{site.points.stat().st_ino} ")
+        while waiting.is_alive() and not entry.search(Path("/proc/locks").read_text()):
+            pass
+        assert waiting.is_alive()
+        assert site.points.read_bytes() == before
+    waiting.join()
+    store.close()
+    assert len(site.points.read_bytes().splitlines()) == 4
 
 
 # --- where the private key is --------------------------------------------------------------------------------------
