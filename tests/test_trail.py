@@ -739,6 +739,26 @@ def test_a_signer_waits_for_another_one(site: Laid) -> None:
     assert len(site.points.read_bytes().splitlines()) == 4
 
 
+def test_a_trail_holds_while_it_is_written_and_signed(site: Laid) -> None:
+    """Who verifies beside a gate at work is told of nothing that only came meanwhile."""
+    store, looks = site.open(), 0
+
+    def work() -> None:
+        for n in range(20):
+            store.note(actor="甲", kind="released", job="", body={"n": n})
+            notary.sign(site.config, store)
+
+    working = threading.Thread(target=work)
+    working.start()
+    while working.is_alive():
+        assert site.told() == []
+        looks += 1
+    working.join()
+    store.close()
+    assert looks > 3
+    assert site.told() == []
+
+
 # --- where the private key is --------------------------------------------------------------------------------------
 
 
