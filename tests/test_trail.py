@@ -3,6 +3,7 @@
 # ruff: noqa: S608  the statements are made here
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -718,6 +719,44 @@ def test_two_signers_at_once_do_not_mix_lines(site: Laid) -> None:
     seen = site.verify()
     assert seen.holds
     assert [made.number for made in seen.checkpoints] == list(range(1, 34))
+
+
+def test_a_signer_waits_for_another_one(site: Laid) -> None:
+    """While one holds the checkpoint file no other reads its last number: the kernel shows that it waits."""
+    store = site.open()
+    before = site.points.read_bytes()
+    waiting = threading.Thread(target=notary.sign, args=(site.config, store))
+    with site.points.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting.start()
+        entry = re.compile(rf"-> FLOCK .*:{site.points.stat().st_ino} ")
+        while waiting.is_alive() and not entry.search(Path("/proc/locks").read_text()):
+            pass
+        assert waiting.is_alive()
+        assert site.points.read_bytes() == before
+    waiting.join()
+    store.close()
+    assert len(site.points.read_bytes().splitlines()) == 4
+
+
+def test_a_trail_holds_while_it_is_written_and_signed(site: Laid) -> None:
+    """Who verifies beside a gate at work is told of nothing that only came meanwhile."""
+    store, looks = site.open(), 0
+
+    def work() -> None:
+        for n in range(20):
+            store.note(actor="甲", kind="released", job="", body={"n": n})
+            notary.sign(site.config, store)
+
+    working = threading.Thread(target=work)
+    working.start()
+    while working.is_alive():
+        assert site.told() == []
+        looks += 1
+    working.join()
+    store.close()
+    assert looks > 3
+    assert site.told() == []
 
 
 # --- where the private key is --------------------------------------------------------------------------------------

@@ -81,7 +81,8 @@ def verify(config: Config, books: SqliteStore | Path, given: Evidence | None = N
     report = audit.verify(_noting(events, noted), heads=heads, chains=chains, key=key)
     if not report.faults:
         faults += _beside(report, begun, key)
-        faults += _lost(kept.good, noted) if given.checkpoints is None and not isinstance(books, Path) else ()
+        if given.checkpoints is None and not isinstance(books, Path):
+            faults += _lost(_checkpoints(config, given).good, noted)  # read anew: a gate at work signs meanwhile
         faults += _double(kept.good)
     return Verification(
         report=report,
