@@ -132,7 +132,7 @@ def test_job_control_is_sent_on_as_it_came(tmp_path: Path, stack: PrintStack) ->
         shop.raw(wrapped(b"a", CLEAN))
         shop.wait(1, State.RELEASED)
         shop.wait(2, State.BLOCKED, State.HELD)
-        assert [printed.body for printed in able.jobs()] == [wrapped(b"a", CLEAN)]
+        assert [printed.body for printed in able.wait(1)] == [wrapped(b"a", CLEAN)]
 
 
 def test_job_control_is_held_where_the_printer_does_not_take_it(shop: Old) -> None:
