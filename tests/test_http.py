@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -80,10 +81,13 @@ def connected(port: int) -> socket.socket:
 def talk(port: int, *pieces: bytes) -> bytes:
     """Send bytes, then nothing more; return all that comes back."""
     with connected(port) as plug:
-        with suppress(ConnectionError):  # it may have heard enough
+        try:
             for piece in pieces:
                 plug.sendall(piece)
             plug.shutdown(socket.SHUT_WR)
+        except OSError as err:  # it may have heard enough, and hung up
+            if err.errno not in {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN}:
+                raise
         return everything(plug)
 
 
