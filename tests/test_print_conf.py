@@ -181,6 +181,23 @@ def test_what_happens_is_saved_at_once() -> None:
     assert not conf.saves_at_once(said)
 
 
+def test_documents_are_kept_for_a_while() -> None:
+    """Long enough to send one again, and not for the day that is CUPS' own; an administrator's word is left."""
+    assert not conf.keeps_documents(STOCK)
+    assert conf.keeps_documents(conf.lock(STOCK, "root"))
+    said = conf.lock("PreserveJobFiles Yes\n" + STOCK, "root")
+    assert "PreserveJobFiles 600" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [("No", False), ("0", False), ("Yes", False), ("1d", False), ("3601", False), ("10M", True), ("1h", True)],
+)
+def test_how_long_documents_are_kept(value: str, good: bool) -> None:
+    """Nothing loses a job when the gate is cut off; a day leaves what was stopped lying about."""
+    assert conf.keeps_documents(f"PreserveJobFiles {value}\n") is good
+
+
 @pytest.mark.parametrize(
     ("policy", "base"),
     [("default", "default"), ("wenyin", "default"), ("wenyin-default", "default"), ("wenyin-held-mine", "mine")],

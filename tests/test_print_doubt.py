@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pypdfium2
 import pytest
 
+from codes import codes
 from dlp import ipp
 from dlp.ipp import Op, Status, Tag, codec
 from dlp.ipp.http import Answer, Broken, Request
@@ -96,13 +96,13 @@ def test_a_redacted_copy_in_doubt_stays_the_one_that_leaves(tmp_path: Path, stac
         assert NUMBER.encode() not in printed
 
 
-def codes(raw: bytes) -> list[str]:
+def codes_of(raw: bytes) -> list[str]:
     """Return what the QR codes on the pages of a PDF say."""
     found = []
     with pypdfium2.PdfDocument(raw) as document:
         for page in document:
             pixels = np.array(page.render(scale=4).to_pil().convert("L"))
-            found += [text for text in cv2.QRCodeDetector().detectAndDecodeMulti(pixels)[1] if text]
+            found += codes(pixels)
     return found
 
 
@@ -117,7 +117,7 @@ def test_what_is_printed_has_its_stamp(tmp_path: Path, stack: PrintStack, held: 
         (printed,) = shop.printer.wait(1, seconds=60)
         (job,) = shop.wait(1, State.RELEASED)
         assert hashlib.sha256(printed.body).hexdigest() == job.outgoing != job.item.sha256
-        assert codes(printed.body) == [f"DLPS1:{job.id}:/2"] * (1 if held else 2)
+        assert codes_of(printed.body) == [f"DLPS1:{job.id}:/2"] * (1 if held else 2)
         assert [event["body"]["stamped"] for event in shop.events("releasing")] == [1 if held else 2]
         assert not list((shop.site.vault / "q").iterdir())
 

@@ -19,9 +19,10 @@ import msgspec
 import pytest
 
 from dlp import audit
-from dlp.errors import NotFound, StoreError
-from dlp.model import Action, Finding, Gap, GapKind, Item, Level, Say, Slice, State, Verdict, evolve
-from dlp.store import NEXT, AuditEvent, EventFilter, Job, JobFilter, Sealed, schema
+from dlp.errors import Conflict, NotFound, StoreError
+from dlp.model import Action, Finding, Frozen, Gap, GapKind, Item, Level, Say, Slice, State, Verdict, evolve
+from dlp.store import NEXT, AuditEvent, EventFilter, Job, JobFilter, Sealed, record, schema
+from dlp.store.record import Columns, Kind, RecordFilter
 from dlp.store.sqlite import SqliteStore
 
 ROAD: dict[State, tuple[State, ...]] = {
@@ -100,6 +101,35 @@ def old_rows(path: Path) -> tuple[dict[str, Job], list[tuple[Any, ...]]]:
     events = db.execute("SELECT seq, at, actor, kind, job, prev, hash FROM event ORDER BY seq").fetchall()
     db.close()
     return jobs, events
+
+
+class Note(Frozen, frozen=True, kw_only=True):
+    """A record of these tests."""
+
+    id: str
+    version: int = 1
+    text: str
+    state: str = ""
+    job: str = ""
+    who: str = ""
+    due: float = 0.0
+    at: float = 0.0
+
+
+def _columns(note: Note) -> Columns:
+    return Columns(state=note.state, job=note.job, who=note.who, due=note.due, at=note.at)
+
+
+NOTES = Kind("note", Note, _columns)
+OTHERS = Kind("other", Note, _columns)
+
+
+def put(store: SqliteStore, note: Note, kind: Kind[Note] = NOTES) -> Note:
+    """Write a record and an event."""
+    with store.change() as entry:
+        entry.put(kind, note)
+        entry.append("a", "noted", "", {})
+    return note
 
 
 def name(number: int) -> str:
@@ -482,6 +512,89 @@ class StoreContract(ABC):
             thread.join()
         assert audit.verify(store.events()) == audit.Report(count=200, head=store.head()[1])
 
+    def test_a_record_comes_back_as_it_was_written(self, store: SqliteStore) -> None:
+        """A record and the event that tells of it are one; the event carries a digest of what lies in the table."""
+        note = put(store, Note(id="a", text="甲"))
+        assert store.record(NOTES, "a") == note
+        (event,) = store.events()
+        assert event.body["records"] == dict(store.digests()) == {"note:a": record.digest(NOTES.row(note)["value"])}
+        with pytest.raises(NotFound):
+            store.record(NOTES, "b")
+
+    def test_of_two_people_at_one_record_one_wins(self, store: SqliteStore) -> None:
+        """Who has read an older version is told, and nothing of his change is written; nor is a second new one."""
+        first = put(store, Note(id="a", text="甲"))
+        put(store, evolve(first, text="乙", version=2))
+        for late in (evolve(first, text="丙", version=2), Note(id="a", text="丁"), evolve(first, version=4)):
+            with pytest.raises(Conflict, match="somebody else"):
+                put(store, late)
+        assert store.record(NOTES, "a").text == "乙"
+        assert len(tuple(store.events())) == 2
+
+    def test_records_of_one_change_are_written_together(self, store: SqliteStore) -> None:
+        """Two records, a job and the event: where one of them cannot be written, none is."""
+        add(store)
+        first = put(store, Note(id="a", text="甲"))
+
+        def write_all() -> None:
+            with store.change() as entry:
+                entry.put(NOTES, Note(id="b", text="乙"))
+                entry.move(name(1), (State.TAKING,), State.STORED, {})
+                entry.put(NOTES, evolve(first, version=7))
+                entry.append("a", "k", "", {})
+
+        with pytest.raises(Conflict):
+            write_all()
+        assert [one.id for one in store.records(NOTES)] == ["a"]
+        assert store.get(name(1)).state is State.TAKING
+
+    def test_a_record_without_an_event_is_a_bug(self, store: SqliteStore) -> None:
+        """Nothing changes that the trail does not tell."""
+        with pytest.raises(RuntimeError, match="note:a"), store.change() as entry:
+            entry.put(NOTES, Note(id="a", text="甲"))
+        assert store.records(NOTES) == ()
+        put(store, Note(id="a", text="乙"))
+
+    def test_a_dropped_record_is_gone_and_told(self, store: SqliteStore) -> None:
+        """The event says that there is none any more."""
+        put(store, Note(id="a", text="甲"))
+        with store.change() as entry:
+            entry.drop(NOTES, "a")
+            entry.append("a", "dropped", "", {})
+        assert store.records(NOTES) == ()
+        assert [event.body["records"]["note:a"] != "" for event in store.events()] == [True, False]
+        with pytest.raises(NotFound), store.change() as entry:
+            entry.drop(NOTES, "a")
+
+    def test_a_list_of_records_holds_exactly_what_is_asked_for(self, store: SqliteStore) -> None:
+        """By state, job, whose it is, day due and made, newest first, in pages; of this kind alone."""
+        made = [
+            put(
+                store,
+                Note(id=f"{n:02}", text="x", state="ab"[n % 2], job=name(n % 3), who="pq"[n % 2], due=n, at=n / 2),
+            )
+            for n in range(1, 25)
+        ]
+        put(store, Note(id="z", text="other"), kind=OTHERS)
+        wanted: dict[Callable[[Note], bool], RecordFilter] = {
+            lambda note: note.state == "a": RecordFilter(states=("a",)),
+            lambda _: True: RecordFilter(states=("a", "b")),
+            lambda note: note.job == name(2): RecordFilter(job=name(2)),
+            lambda note: note.who == "p": RecordFilter(who="p"),
+            lambda note: 0 < note.due < 7: RecordFilter(due_before=7),
+            lambda note: 3 <= note.at < 9: RecordFilter(since=3, until=9),
+            lambda note: note.state == "b" and note.due < 9: RecordFilter(states=("b",), due_before=9),
+        }
+        for holds, only in wanted.items():
+            due = [note for note in reversed(made) if holds(note)]
+            assert list(store.records(NOTES, only)) == due
+            assert store.count_records(NOTES, only) == len(due)
+            pages, last = [], None
+            while page := store.records(NOTES, only, limit=3, after=last):
+                pages += page
+                last = page[-1]
+            assert pages == due
+
     def test_all_is_there_after_reopening(self, store: SqliteStore, tmp_path: Path) -> None:
         """A store that was closed gives everything back and goes on with the same chain."""
         for number, state in enumerate(State):
@@ -597,6 +710,18 @@ class TestSqlite(StoreContract):
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         assert {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")} == {"job", "event"}
         db.close()
+
+    def test_books_of_the_second_form_are_brought_up(self, store: SqliteStore, path: Path) -> None:
+        """Books that knew no records get a table for them; jobs, events and seals stay as they were."""
+        job = add(store)
+        head = store.head()
+        store._db.execute("DROP TABLE record")
+        store._db.execute("PRAGMA user_version = 2")
+        store.close()
+        store = SqliteStore.open(path, create=False)
+        assert (store.get(job.id), store.head(), store.records(NOTES)) == (job, head, ())
+        put(store, Note(id="a", text="甲"))
+        store.close()
 
     @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian package: strace)")
     @pytest.mark.timeout(600)

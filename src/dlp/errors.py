@@ -76,6 +76,10 @@ class StoreError(DlpError):
     exit = 5
 
 
+class Conflict(StoreError):  # noqa: N818  what two people at one record have
+    """Somebody else changed it since it was read; nothing was written."""
+
+
 class VaultError(DlpError):
     """The vault cannot seal, open or find an object."""
 

@@ -29,6 +29,7 @@ WHAT: dict[str, Say] = {
     "cups": Say("CUPS", "CUPS"),
     "policy": Say("策略", "policy"),
     "saving": Say("落盘", "saving"),
+    "keeping": Say("留存", "keeping"),
     "queues": Say("队列", "queues"),
     "configuration": Say("配置", "configuration"),
     "gateway": Say("打印网关", "gateway"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import pwd
@@ -20,6 +21,7 @@ ANSWER_SECONDS = 60.0
 _CHUNK = 262_144
 _LARGEST_PAGE = 8_388_608
 _numbers = count(1)
+_LINE = frozenset({errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN, errno.ENETRESET})
 
 
 class Unreachable(OSError):  # noqa: N818  what the other side is
@@ -168,8 +170,9 @@ def _connected(where: Where) -> Iterator[_Connection]:
             yield connection
         except http.client.HTTPException as err:
             raise Unreachable(type(err).__name__) from err
-        except (ConnectionError, TimeoutError, socket.gaierror) as err:
-            if isinstance(err, Unreachable):
+        except OSError as err:
+            line = isinstance(err, ConnectionError | TimeoutError | socket.gaierror) or err.errno in _LINE
+            if isinstance(err, Unreachable) or not line:  # a document that cannot be read is no fault of the line
                 raise
             raise Unreachable(os.strerror(err.errno) if err.errno else type(err).__name__) from err
 

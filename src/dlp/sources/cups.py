@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from dlp import ipp
 from dlp.ipp import JobState, Op, Tag, client
@@ -128,9 +129,14 @@ class Cups:
         return answer.group(Tag.JOB)
 
 
+def queue_path(queue: str) -> str:
+    """Return the path under which CUPS serves a queue of its own, whatever its name."""
+    return f"/printers/{quote(queue, safe='')}"
+
+
 def queue_uri(queue: str) -> str:
     """Return the name by which CUPS knows a queue of its own."""
-    return f"ipp://localhost/printers/{queue}"
+    return f"ipp://localhost{queue_path(queue)}"
 
 
 def _job(group: ipp.Group) -> Ours:

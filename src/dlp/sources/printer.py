@@ -19,7 +19,7 @@ from dlp.ipp import Attribute, Group, JobState, Message, Op, Status, Tag, client
 from dlp.ipp.client import Body, NotConnected, Refused, Unreachable, Where
 from dlp.model import Frozen, Say
 from dlp.sources import Doubt, Found, Onward, ReleaseError, Void, bag, names, receipts
-from dlp.sources.cups import Cups, queue_uri
+from dlp.sources.cups import Cups, queue_path, queue_uri
 
 FRESH_SECONDS = 30.0
 """How long what a printer said of itself is passed on without asking again."""
@@ -100,7 +100,7 @@ class PrinterSource(Onward):
         self._to_tell: queue.Queue[tuple[int, str] | None] = queue.Queue()
         if spec.onward.startswith("cups:"):
             out = spec.onward.removeprefix("cups:")
-            self.where = Where.cups(str(printing.cups), f"/printers/{out}", queue_uri(out))
+            self.where = Where.cups(str(printing.cups), queue_path(out), queue_uri(out))
         else:
             self.where = Where.of(spec.onward)
 

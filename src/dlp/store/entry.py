@@ -1,4 +1,4 @@
-"""One change of the books: its rows and its events, chained and sealed, in one transaction.
+"""One change of the books: its jobs, records and events, chained and sealed, in one transaction.
 
 The order is the guarantee: the key file is locked, the transaction begins, rows and events are written, the transaction
 is committed, and only then the key moves on. A crash leaves the key one step behind, never ahead.
@@ -7,13 +7,18 @@ is committed, and only then the key moves on. A crash leaves the key one step be
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from dlp import audit, ratchet
+from dlp.errors import Conflict, NotFound, StoreError
+from dlp.model import Say, State, evolve
 from dlp.ratchet import Held, Key, Ratchet
+from dlp.store import NEXT, Job, record, schema
+from dlp.store.record import Kind, V
 
 LAST_EVENT = "SELECT seq, hash, mac FROM event ORDER BY seq DESC LIMIT 1"
 ADD_EVENT = """
@@ -30,6 +35,7 @@ class Entry:
         self._held = held
         self._seq = seq
         self._prev = prev
+        self._written: dict[str, str] = {}
         self.key: Key | None = None
 
     @classmethod
@@ -64,10 +70,63 @@ class Entry:
                 db.execute("ROLLBACK")
             raise
 
+    def job(self, id: str) -> Job:  # noqa: A002  the column's name
+        """Return a job as it is inside this transaction; NotFound when there is none."""
+        return one_job(self.db, id)
+
+    def add(self, job: Job) -> None:
+        """Write a new job."""
+        self.db.execute(schema.ADD_JOB, schema.row(job))
+
+    def move(self, id: str, expect: Sequence[State], to: State, fields: dict[str, Any]) -> Job:  # noqa: A002  as above
+        """Move a job on; StoreError when it is not in an expected state any more."""
+        job = self.job(id)
+        if job.state not in expect or to not in NEXT[job.state]:
+            raise StoreError(
+                Say(
+                    f"任务 {id} 现在的状态是 {job.state.value}，不能改为 {to.value}",
+                    f"job {id} is {job.state.value} and cannot become {to.value}",
+                ),
+                Say("可能已由他人处理，请重新查看", "somebody else may have handled it; look again"),
+            )
+        moved: Job = evolve(job, state=to, version=job.version + 1, updated=time.time(), **fields)
+        if self.db.execute(schema.MOVE_JOB, schema.row(moved)).rowcount != 1:
+            raise sqlite3.IntegrityError("the job row changed inside the transaction")
+        return moved
+
+    def find(self, kind: Kind[V], id: str) -> V | None:  # noqa: A002  the column's name
+        """Return a record as it is inside this transaction; None when there is none."""
+        return one_record(self.db, kind, id)
+
+    def put(self, kind: Kind[V], value: V) -> V:
+        """Write a record: version 1 for a new one, one more than was read for a changed one. Conflict otherwise.
+
+        The next event that is appended carries its digest.
+        """
+        row = kind.row(value)
+        query = schema.ADD_RECORD if value.version == 1 else schema.REPLACE_RECORD
+        try:
+            written = self.db.execute(query, row).rowcount == 1
+        except sqlite3.IntegrityError:
+            written = False
+        if not written:
+            raise changed_meanwhile(kind.name, value.id)
+        self._written[record.name(kind.name, value.id)] = record.digest(row["value"])
+        return value
+
+    def drop(self, kind: Kind[V], id: str) -> None:  # noqa: A002  the column's name
+        """Take a record out of the books; the next event says so. NotFound when there is none."""
+        if self.db.execute(schema.DROP_RECORD, {"kind": kind.name, "id": id}).rowcount != 1:
+            raise no_record(kind.name, id)
+        self._written[record.name(kind.name, id)] = ""
+
     def append(self, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
         """Chain and seal one event; the head was read inside the transaction, so two processes never fork the chain."""
         seq = self._seq + 1
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if self._written:
+            body = {**body, "records": dict(self._written)}
+            self._written.clear()
         text = audit.canonical(body)
         own = audit.link(seq=seq, at=at, actor=actor, kind=kind, job=job, body=text, prev=self._prev)
         mac = ratchet.seal(self.key.secret, own) if self.key else ""
@@ -88,9 +147,38 @@ class Entry:
 
     def finish(self) -> None:
         """Commit, and let the key file follow what was committed."""
+        if self._written:
+            raise RuntimeError(f"no event tells of {', '.join(self._written)}")
         self.db.execute("COMMIT")
         if self.key:
             self._held.write(self.key)
+
+
+def one_job(db: sqlite3.Connection, id: str) -> Job:  # noqa: A002  the column's name
+    """Return one job by its whole id."""
+    row = db.execute(schema.GET_JOB, {"id": id}).fetchone()
+    if row is None:
+        raise NotFound(Say(f"没有这个任务：{id}", f"no such job: {id}"))
+    return schema.job_of(row[0])
+
+
+def one_record(db: sqlite3.Connection, kind: Kind[V], id: str) -> V | None:  # noqa: A002  the column's name
+    """Return one record; None when there is none."""
+    row = db.execute(schema.GET_RECORD, {"kind": kind.name, "id": id}).fetchone()
+    return kind.value(row[0]) if row else None
+
+
+def no_record(kind: str, id: str) -> NotFound:  # noqa: A002  the column's name
+    """Return the error that there is no such record."""
+    return NotFound(Say(f"没有这条记录：{kind} {id}", f"there is no such record: {kind} {id}"))
+
+
+def changed_meanwhile(kind: str, id: str) -> Conflict:  # noqa: A002  the column's name
+    """Return the error of whoever comes second to a record."""
+    return Conflict(
+        Say(f"记录 {kind} {id} 已被他人更改", f"somebody else has changed the record {kind} {id}"),
+        Say("请重新查看后再办理", "look at it again, then decide"),
+    )
 
 
 def last(db: sqlite3.Connection) -> tuple[int, str, str]:

@@ -14,7 +14,24 @@ import msgspec
 
 from dlp.store import Job
 
-VERSION = 2
+VERSION = 3
+RECORDS = """
+CREATE TABLE record (
+  kind TEXT NOT NULL,
+  id TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  job TEXT NOT NULL,
+  who TEXT NOT NULL,
+  due REAL NOT NULL,
+  at REAL NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE INDEX record_in_list ON record (kind, at DESC, id DESC);
+CREATE INDEX record_by_state ON record (kind, state, due);
+CREATE INDEX record_by_job ON record (job, kind) WHERE job <> '';
+"""
 SCHEMA = """
 CREATE TABLE job (
   id TEXT PRIMARY KEY,
@@ -76,6 +93,18 @@ UPDATE job SET state = :state, version = :version, created = :created, updated =
 WHERE id = :id AND version = :version - 1
 """
 
+GET_JOB = "SELECT value FROM job WHERE id = :id"
+GET_RECORD = "SELECT value FROM record WHERE kind = :kind AND id = :id"
+ADD_RECORD = """
+INSERT INTO record (kind, id, version, state, job, who, due, at, value)
+VALUES (:kind, :id, :version, :state, :job, :who, :due, :at, :value)
+"""
+REPLACE_RECORD = """
+UPDATE record SET version = :version, state = :state, job = :job, who = :who, due = :due, at = :at, value = :value
+WHERE kind = :kind AND id = :id AND version = :version - 1
+"""
+DROP_RECORD = "DELETE FROM record WHERE kind = :kind AND id = :id"
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Job)
 
@@ -113,7 +142,8 @@ def bring_up(db: sqlite3.Connection, version: int) -> None:
     try:
         if db.execute("PRAGMA user_version").fetchone()[0] == version:  # nobody else did it in the meantime
             _statements(db, FROM_1 if version == 1 else "")
-            _statements(db, SCHEMA)
+            _statements(db, SCHEMA if version < 2 else "")
+            _statements(db, RECORDS)
             if version == 1:
                 db.execute(COPY_EVENTS)
                 db.executemany(ADD_JOB, (row(job_of(old[0])) for old in db.execute(OLD_JOBS)))

@@ -7,7 +7,6 @@ import heapq
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,13 +19,13 @@ import msgspec
 from dlp import audit
 from dlp.audit import AuditEvent
 from dlp.errors import NotFound, StoreError
-from dlp.model import Say, State, evolve
+from dlp.model import Say, State
 from dlp.ratchet import Key, Ratchet
-from dlp.store import NEXT, EventFilter, Job, JobFilter, schema
-from dlp.store.entry import Entry, last
+from dlp.store import EventFilter, Job, JobFilter, record, schema
+from dlp.store.entry import Entry, last, no_record, one_record
+from dlp.store.record import Kind, RecordFilter, V
 from dlp.store.schema import VERSION, job_of
 
-GET_JOB = "SELECT value FROM job WHERE id = :id"
 FIND_JOB = "SELECT value FROM job WHERE id >= :low AND id < :high LIMIT 2"
 STATE_OF_JOB = "SELECT state, updated FROM job WHERE id = :id"
 JOBS_OF_STATE = "SELECT id FROM job WHERE state = :state AND id < :before {only} ORDER BY id DESC LIMIT :limit"
@@ -40,6 +39,21 @@ ONLY_JOBS = {
     "needle": "AND instr(needle, :needle) > 0",
 }
 """What a filter of jobs adds to `JOBS_OF_STATE` and `COUNT_JOBS`: only what is asked for."""
+RECORDS = """
+SELECT value FROM record WHERE kind = :kind AND (at, id) < (:at, :id) {only} ORDER BY at DESC, id DESC LIMIT :limit
+"""
+COUNT_RECORDS = "SELECT count(*) FROM record WHERE kind = :kind {only}"
+ONLY_RECORDS = {
+    "states": "AND state IN (SELECT value FROM json_each(:states))",
+    "job": "AND job = :job",
+    "who": "AND who = :who",
+    "due_before": "AND due > 0 AND due < :due_before",
+    "since": "AND at >= :since",
+    "until": "AND at < :until",
+}
+ALL_RECORDS = """
+SELECT kind, id, value FROM record WHERE (kind, id) > (:kind, :id) ORDER BY kind, id LIMIT :limit
+"""
 EVENTS = """
 SELECT seq, at, actor, kind, job, body, prev, hash, mac FROM event
 WHERE seq >= :first ORDER BY seq LIMIT 1000
@@ -146,10 +160,16 @@ class SqliteStore:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def change(self) -> Iterator[Entry]:
+        """Give one transaction for jobs, records and the events that tell of them: all of it is durable, or nothing."""
+        with self._look() as db, Entry.open(db, self._ratchet) as entry:
+            yield entry
+
     def add(self, job: Job, *, actor: str, kind: str, body: dict[str, Any]) -> Job:
         """Write a new job and its event."""
-        with self._change() as entry:
-            entry.db.execute(schema.ADD_JOB, schema.row(job))
+        with self.change() as entry:
+            entry.add(job)
             entry.append(actor, kind, job.id, body)
         return job
 
@@ -165,26 +185,14 @@ class SqliteStore:
         **fields: Any,
     ) -> Job:
         """Move a job on and append its event; StoreError when it is not in an expected state any more."""
-        expected = (expect,) if isinstance(expect, State) else tuple(expect)
-        with self._change() as entry:
-            job = _one(entry.db, id)
-            if job.state not in expected or to not in NEXT[job.state]:
-                raise StoreError(
-                    Say(
-                        f"任务 {id} 现在的状态是 {job.state.value}，不能改为 {to.value}",
-                        f"job {id} is {job.state.value} and cannot become {to.value}",
-                    ),
-                    Say("可能已由他人处理，请重新查看", "somebody else may have handled it; look again"),
-                )
-            moved: Job = evolve(job, state=to, version=job.version + 1, updated=time.time(), **fields)
-            if entry.db.execute(schema.MOVE_JOB, schema.row(moved)).rowcount != 1:
-                raise sqlite3.IntegrityError("the job row changed inside the transaction")
+        with self.change() as entry:
+            moved = entry.move(id, (expect,) if isinstance(expect, State) else tuple(expect), to, fields)
             entry.append(actor, kind, id, {**body, "state": to.value})
         return moved
 
     def note(self, *, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
         """Append an event that changes no state."""
-        with self._change() as entry:
+        with self.change() as entry:
             entry.append(actor, kind, job, body)
 
     def begin(
@@ -228,7 +236,7 @@ class SqliteStore:
     def get(self, prefix: str) -> Job:
         """Return one job by its id, or by a unique beginning of it of at least 6 characters."""
         with self._look() as db:
-            row = db.execute(GET_JOB, {"id": prefix}).fetchone()
+            row = db.execute(schema.GET_JOB, {"id": prefix}).fetchone()
             if row is None and len(prefix) >= 6:
                 ends = {"low": prefix.upper(), "high": prefix.upper() + LAST_ID}
                 rows = db.execute(FIND_JOB, ends).fetchall()
@@ -251,7 +259,7 @@ class SqliteStore:
         """Return jobs newest first; `limit` 0 means all, `before` is the id below which to go on."""
         with self._snapshot() as db:
             found = _ids(db, states, limit, before, only)
-            return tuple(job_of(db.execute(GET_JOB, {"id": one}).fetchone()[0]) for one in found)
+            return tuple(job_of(db.execute(schema.GET_JOB, {"id": one}).fetchone()[0]) for one in found)
 
     def each(self, states: Sequence[State] = (), *, before: str = "", only: JobFilter | None = None) -> Iterator[Job]:
         """Give jobs newest first, read a page at a time: other work goes on meanwhile."""
@@ -265,6 +273,41 @@ class SqliteStore:
             query, wanted = _asking(COUNT_JOBS, _wanted(only), ONLY_JOBS)
             rows = (db.execute(query, {**wanted, "state": state.value}).fetchone() for state in _once(states))
             return sum(row[0] for row in rows)
+
+    def record(self, kind: Kind[V], id: str) -> V:  # noqa: A002  the column's name
+        """Return one record; NotFound when there is none."""
+        with self._look() as db:
+            found = one_record(db, kind, id)
+        if found is None:
+            raise no_record(kind.name, id)
+        return found
+
+    def records(
+        self, kind: Kind[V], only: RecordFilter | None = None, *, limit: int = 0, after: V | None = None
+    ) -> tuple[V, ...]:
+        """Return the records of one kind, newest first; `limit` 0 means all, `after` is the last one that was read."""
+        query, wanted = _asking(RECORDS, _wanted_records(only or RecordFilter()), ONLY_RECORDS)
+        at = kind.columns(after).at if after else float("inf")
+        wanted |= {"kind": kind.name, "limit": limit or -1, "at": at, "id": after.id if after else LAST_ID}
+        with self._look() as db:
+            return tuple(kind.value(row[0]) for row in db.execute(query, wanted))
+
+    def count_records(self, kind: Kind[V], only: RecordFilter | None = None) -> int:
+        """Return how many records of one kind there are."""
+        query, wanted = _asking(COUNT_RECORDS, _wanted_records(only or RecordFilter()), ONLY_RECORDS)
+        with self._look() as db:
+            return int(db.execute(query, wanted | {"kind": kind.name}).fetchone()[0])
+
+    def digests(self) -> Iterator[tuple[str, str]]:
+        """Give each record's name, as events call it, and the digest of what lies in the table; unordered."""
+        after = ("", "")
+        while True:
+            with self._look() as db:
+                rows = db.execute(ALL_RECORDS, {"kind": after[0], "id": after[1], "limit": PAGE}).fetchall()
+            yield from ((record.name(kind, id_), record.digest(value)) for kind, id_, value in rows)
+            if not rows:
+                return
+            after = rows[-1][:2]
 
     def unfinished(self) -> tuple[Job, ...]:
         """Return the jobs that are still on their way, oldest first."""
@@ -340,11 +383,6 @@ class SqliteStore:
             finally:
                 db.execute("COMMIT")
 
-    @contextmanager
-    def _change(self) -> Iterator[Entry]:
-        with self._look() as db, Entry.open(db, self._ratchet) as entry:
-            yield entry
-
 
 def _ids(
     db: sqlite3.Connection, states: Sequence[State], limit: int, before: str, only: JobFilter | None
@@ -372,6 +410,17 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
     }
 
 
+def _wanted_records(only: RecordFilter) -> dict[str, Any]:
+    return {
+        "states": msgspec.json.encode(only.states).decode() if only.states else "",
+        "job": only.job,
+        "who": only.who,
+        "due_before": only.due_before or "",
+        "since": only.since or "",
+        "until": only.until if only.until < float("inf") else "",
+    }
+
+
 def _asking(query: str, wanted: dict[str, Any], parts: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Return a query that asks for what is wanted, and its values. Only fixed texts are put into it."""
     asked = {name: value for name, value in wanted.items() if value != ""}
@@ -382,13 +431,6 @@ def _events(db: sqlite3.Connection, only: EventFilter, *, limit: int = 0, before
     query, asked = _asking(LIST_EVENTS, msgspec.structs.asdict(only), ONLY_EVENTS)
     rows = db.execute(query, {**asked, "before": before or LAST_SEQ, "limit": limit or -1})
     return tuple(_event(row) for row in rows)
-
-
-def _one(db: sqlite3.Connection, id: str) -> Job:  # noqa: A002  the column's name
-    row = db.execute(GET_JOB, {"id": id}).fetchone()
-    if row is None:
-        raise NotFound(Say(f"没有这个任务：{id}", f"no such job: {id}"))
-    return job_of(row[0])
 
 
 def _event(row: tuple[Any, ...]) -> AuditEvent:

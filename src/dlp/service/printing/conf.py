@@ -19,6 +19,11 @@ HELD = "wenyin-held-"
 
 _AT_ONCE = "DirtyCleanInterval 0\n"
 """CUPS writes down jobs, queues and their locks at once, not within half a minute: a power cut forgets none of them."""
+_KEPT = "PreserveJobFiles 600\n"
+"""Long enough to have a job sent again that the gate was receiving when it was cut off; by itself CUPS leaves what was
+printed or cancelled on the disk for a day."""
+_LONGEST_KEPT = 3_600
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _START = "# >>> wenyin-gate 文印闸：由 dlp print install 写入，dlp print remove 去除；请勿手改 / do not edit"
 _END = "# <<< wenyin-gate"
 _MARKED = re.compile(
@@ -102,8 +107,8 @@ def lock(text: str, user: str, opened: Iterable[Opened] = ()) -> str:
     name = _default_name(plain)
     opened = sorted(set(opened))
     whole = _no_local_queues() + _reading(opened, user)
-    own = "" if _value(plain, "DirtyCleanInterval", "") else _AT_ONCE
-    policies = [_block([own, _locked(user)])]
+    own = [line for line in (_AT_ONCE, _KEPT) if not _value(plain, line.split()[0], "")]
+    policies = [_block([*own, _locked(user)])]
     where = _opening(plain, name)
     if where is None:
         head = _block([_STOCK.replace("<Policy default>\n", f"<Policy {name}>\n{whole}")])
@@ -148,6 +153,12 @@ def forbids_local_queues(text: str) -> bool:
 def saves_at_once(text: str) -> bool:
     """Tell whether CUPS writes down what happens when it happens."""
     return _value(text, "DirtyCleanInterval", "30") in ("0", "0s")
+
+
+def keeps_documents(text: str) -> bool:
+    """Tell whether CUPS keeps a document that it has sent long enough to send it again, and no longer than an hour."""
+    said = re.fullmatch(r"(\d+)([smhdw]?)", _value(text, "PreserveJobFiles", "1d").lower())
+    return said is not None and 0 < int(said[1]) * _UNITS[said[2]] <= _LONGEST_KEPT
 
 
 def base_of(policy: str) -> str:

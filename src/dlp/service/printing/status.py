@@ -98,6 +98,18 @@ class _Look:
             )
             do = None if at_once else Say("删去 cupsd.conf 中的 DirtyCleanInterval", "take DirtyCleanInterval out")
             yield Check("", "saving", ok=at_once, say=say if at_once else bad, do=do)
+            kept = conf.keeps_documents(self.text)
+            say = Say(
+                "CUPS 只短时间保留已送出的文档，闸门中断时可以重送",
+                "CUPS keeps documents for a short while, and can send one again where the gate was cut off",
+            )
+            bad = Say(
+                "CUPS 不保留文档（闸门中断时正在接收的作业会丢失），或保留超过 1 小时（PreserveJobFiles）",
+                "CUPS keeps no documents (a job that the gate was receiving when it was cut off is lost), or keeps "
+                "them for more than an hour (PreserveJobFiles)",
+            )
+            do = None if kept else Say("cupsd.conf 改为 PreserveJobFiles 600", "PreserveJobFiles 600 in cupsd.conf")
+            yield Check("", "keeping", ok=kept, say=say if kept else bad, do=do)
 
     # one queue
 
