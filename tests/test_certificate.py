@@ -541,6 +541,7 @@ def test_pages_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "已改为整页转图片" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.skipif(STRACE is None, reason="strace is not installed (Debian package: strace)")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("made", ["txt"], indirect=True)

@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from sites import Place
 
 
@@ -59,6 +61,7 @@ def test_office_files(site: Place, shared: Path) -> None:
     assert [r["path"] for r in rows if r["action"] == "block"] == []
 
 
+@pytest.mark.long
 def test_files_made_to_break_readers(site: Place, shared: Path) -> None:
     """Broken, odd and encrypted files: no crash, no hang, one line each, none clean that was not read."""
     folder = shared / "corpus" / "robust"

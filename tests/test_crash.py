@@ -144,8 +144,8 @@ def survives(template: Path, root: Path, verdict: str, call: str, number: int, *
     shutil.rmtree(root)
 
 
-def matrix(template: Path, tmp_path: Path, verdict: str, calls: str) -> int:
-    """Kill at each of the calls that an undisturbed run makes; return how many there were."""
+def matrix(template: Path, tmp_path: Path, verdict: str, calls: str, *, one_in: int = 1) -> int:
+    """Kill at each of the calls that an undisturbed run makes, or at one in so many; return how many there were."""
     site = prepared(template, tmp_path / "plain", verdict)
     plain = traced(site, calls)
     assert plain.returncode == 0, plain.stderr
@@ -160,7 +160,7 @@ def matrix(template: Path, tmp_path: Path, verdict: str, calls: str) -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = [
             pool.submit(survives, template, tmp_path / f"{call}-{number}", verdict, call, number)
-            for call, number in points
+            for call, number in points[one_in // 2 :: one_in]
         ]
         for run in runs:
             run.result()
@@ -169,11 +169,20 @@ def matrix(template: Path, tmp_path: Path, verdict: str, calls: str) -> int:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("verdict", list(JOBS))
+def test_killed_at_some_durable_steps(template: Path, tmp_path: Path, verdict: str) -> None:
+    """One in six of the points of the whole matrix, which `make test-long` goes through."""
+    assert matrix(template, tmp_path, verdict, DURABLE, one_in=6) >= 8
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("verdict", list(JOBS))
 def test_killed_at_every_durable_step(template: Path, tmp_path: Path, verdict: str) -> None:
     """Whatever fsync, rename or unlink the gate dies at, the job comes to its one right end."""
     assert matrix(template, tmp_path, verdict, DURABLE) >= 8
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_killed_at_every_move_of_the_audit_key(template: Path, tmp_path: Path) -> None:
     """Each event is committed before its key is written: whichever write of the key file never comes, all is sealed."""

@@ -942,6 +942,7 @@ def test_a_site_of_the_first_form_goes_on(tmp_path: Path) -> None:
     assert [row["name"] for row in listed] == ["方案.txt"] * 2
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian package: strace)")
 @pytest.mark.timeout(900)
 def test_killed_at_every_durable_step_of_the_beginning(tmp_path: Path) -> None:
