@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import random
+import socketserver
 import statistics
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,7 +61,8 @@ def rows() -> list[Row]:
         direct = stack.printer("direct", more=("-2",))
         stack.queue("direct", direct)
         stack.lpadmin("-p", "direct", "-v", f"{direct.uri}?waitjob=false")  # else it waits a second
-        return [*_latency(stack, shop, direct), *_throughput(stack, shop, direct), *_large(stack, shop)]
+        found = [*_latency(stack, shop, direct), *_throughput(stack, shop, direct), *_large(stack, shop)]
+    return [*found, *_swallowed()]
 
 
 def _one(stack: PrintStack, queue: str, printer: Printer, name: str) -> float:
@@ -98,19 +102,82 @@ def _latency(stack: PrintStack, shop: Shop, direct: Printer) -> list[Row]:
 
 
 def _throughput(stack: PrintStack, shop: Shop, direct: Printer) -> list[Row]:
-    rates = []
-    for queue, printer in (("direct", direct), (QUEUE, shop.printer)):
-        before = _count(printer)
-        paths = [stack.file(f"{queue}-{number}.pdf", letter(f"job {number}")) for number in range(JOBS)]
-        began = time.perf_counter()
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(lambda path, queue=queue: stack.lp(queue, path), paths))
-            _until(printer, before + JOBS)
-        rates.append(JOBS / (time.perf_counter() - began))
+    plain = _rate(stack, "direct", lambda: _count(direct))
+    gated = _rate(stack, QUEUE, lambda: _count(shop.printer))
     return [
-        (f"printing, {JOBS} jobs: direct queue (jobs/s)", f"{rates[0]:.1f}", ""),
-        ("  through the gate (jobs/s; of the direct queue)", f"{rates[1]:.1f}", f"x{rates[1] / rates[0]:.2f}, >= 0.7"),
+        (
+            f"printing, {JOBS} jobs to an IPP printer: direct queue (jobs/s; CUPS waits while it is busy)",
+            f"{plain:.1f}",
+            "",
+        ),
+        ("  through the gate (jobs/s; of the direct queue)", f"{gated:.1f}", f"x{gated / plain:.2f}, >= 0.7"),
     ]
+
+
+def _swallowed() -> list[Row]:
+    """Return the same with a printer that takes every document at once, so that only CUPS and the gate take time."""
+    with tempfile.TemporaryDirectory() as root, PrintStack() as stack:
+        asked = stack.printer("asked", more=("-2",))  # both queues have the driver that it asks for
+        sinks = {queue: Sink() for queue in ("direct", "out")}
+        for queue, sink in sinks.items():
+            stack.queue(queue, asked)
+            stack.lpadmin("-p", queue, "-v", f"socket://127.0.0.1:{sink.port}/?waiteof=false")
+        with Shop(Path(root), stack, printer='onward = "cups:out"'):
+            rates = {queue: [] for queue in sinks}
+            for _ in range(3):
+                for queue, sink in sinks.items():
+                    front = QUEUE if queue == "out" else queue
+                    rates[queue].append(_rate(stack, front, lambda sink=sink: sink.count))
+        for sink in sinks.values():
+            sink.shutdown()
+            sink.server_close()
+    plain, gated = (statistics.median(rates[queue]) for queue in sinks)
+    return [
+        (f"printing, {JOBS} jobs to a printer that swallows at once: direct queue (jobs/s)", f"{plain:.1f}", ""),
+        (
+            "  through the gate and a locked queue (jobs/s; of the direct queue)",
+            f"{gated:.1f}",
+            f"x{gated / plain:.2f}",
+        ),
+    ]
+
+
+def _rate(stack: PrintStack, queue: str, count: Callable[[], int]) -> float:
+    paths = [stack.file(f"{queue}-{number}.pdf", letter(f"job {number}")) for number in range(JOBS)]
+    wanted, deadline = count() + JOBS, time.perf_counter() + 120
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(lambda path: stack.lp(queue, path), paths))
+        while count() < wanted:
+            if time.perf_counter() > deadline:
+                raise TimeoutError(f"{wanted - count()} documents of {JOBS} did not reach the printer of {queue}")
+            time.sleep(0.001)
+    return JOBS / (time.perf_counter() - began)
+
+
+class Sink(socketserver.ThreadingTCPServer):
+    """A printer on port 9100 that takes everything at once, and counts documents."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Swallow)
+        self.port = int(self.server_address[1])
+        self.count = 0
+        self.lock = threading.Lock()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Swallow(socketserver.BaseRequestHandler):
+    server: Sink
+
+    def handle(self) -> None:
+        size = 0
+        while piece := self.request.recv(65_536):
+            size += len(piece)
+        if size:
+            with self.server.lock:
+                self.server.count += 1
 
 
 def _large(stack: PrintStack, shop: Shop) -> list[Row]:
