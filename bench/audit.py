@@ -56,7 +56,7 @@ def append(store: SqliteStore, number: int) -> None:
 def fill(store: SqliteStore, count: int) -> None:
     """Append many events, by the same code but for the number of commits."""
     for start in range(0, count, BATCH):
-        with store._change() as entry:  # noqa: SLF001  many in one commit: only to fill
+        with store.change() as entry:  # many in one commit: only to fill
             for number in range(start, min(start + BATCH, count)):
                 actor = "gate" if number % 50 else OWNERS[number % 20]
                 entry.append(actor, ("taking", "sealed", "decided", "held")[number % 4], name(number // 4), BODY)
@@ -136,7 +136,7 @@ def lists(folder: Path, jobs: int = JOBS) -> list[Row]:
     folder.mkdir()
     store, _ = books(folder)
     for start in range(0, jobs, BATCH):
-        with store._change() as entry:  # noqa: SLF001  many in one commit: only to fill
+        with store.change() as entry:  # many in one commit: only to fill
             rows = (schema.row(held(rng, number)) for number in range(start, min(start + BATCH, jobs)))
             entry.db.executemany(schema.ADD_JOB, rows)
     filters = {

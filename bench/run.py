@@ -29,6 +29,7 @@ from reportlab.pdfgen import canvas
 from words import sentence
 
 SETTLE = 0.2
+WIDTH = 86  # of what is measured
 
 
 def text_docx(rng: random.Random, pages: int) -> bytes:
@@ -184,31 +185,34 @@ def main() -> None:
     model = next(
         (r.split(":")[1].strip() for r in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in r), "?"
     )
-    print(f"# {model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}")
+    print(f"# {model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}", flush=True)
     starts = []
     for _ in range(3):
         with gate() as running:
             starts.append(running.first - SETTLE)
-    rows = [("start to first release, beyond settle (s)", f"{statistics.median(starts):.2f}", "<= 3")]
+    tell([("start to first release, beyond settle (s)", f"{statistics.median(starts):.2f}", "<= 3")])
     with gate() as running:
         for name, make in (("docx", text_docx), ("pdf", text_pdf)):
             median, size = latency(running, f"a.{name}", lambda rng, make=make: make(rng, 10), 15)  # type: ignore[misc]
-            rows.append((f"warm verdict, 10-page {name} of {size // 1000} KB, p50 (ms)", f"{median:.0f}", "<= 250"))
+            tell([(f"warm verdict, 10-page {name} of {size // 1000} KB, p50 (ms)", f"{median:.0f}", "<= 250")])
         before, began = running.cpu(), time.perf_counter()
         time.sleep(20)
         idle = 100 * (running.cpu() - before) / (time.perf_counter() - began)
-        rows.append(("idle processor, all processes (%)", f"{idle:.2f}", "< 1"))
-        rows.append(("1,000 mixed files at once (files/s)", f"{flood(running, 1000):.1f}", ">= 40"))
-        rows.append(("memory of all processes after that (MB, PSS)", f"{running.rss():.0f}", "<= 500"))
-    rows += audit.all_rows()
-    rows += readers.files(text_pdf)
-    rows += readers.scanned()
-    rows += redaction.pages()
-    rows += printing.rows()
-    rows += scanner.texts()
-    width = max(len(r[0]) for r in rows)
+        tell([("idle processor, all processes (%)", f"{idle:.2f}", "< 1")])
+        tell([("1,000 mixed files at once (files/s)", f"{flood(running, 1000):.1f}", ">= 40")])
+        tell([("memory of all processes after that (MB, PSS)", f"{running.rss():.0f}", "<= 500")])
+    tell(audit.all_rows())
+    tell(readers.files(text_pdf))
+    tell(readers.scanned())
+    tell(redaction.pages())
+    tell(printing.rows())
+    tell(scanner.texts())
+
+
+def tell(rows: list[readers.Row]) -> None:
+    """Print what one measurement gave, at once: the next one may fail, and takes minutes."""
     for name, value, target in rows:
-        print(f"{name:<{width}}  {value:>8}  {target}")
+        print(f"{name:<{WIDTH}}  {value:>8}  {target}", flush=True)
 
 
 if __name__ == "__main__":
