@@ -185,7 +185,8 @@ def main() -> None:
     model = next(
         (r.split(":")[1].strip() for r in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in r), "?"
     )
-    print(f"# {model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}", flush=True)
+    machine = f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
+    print(f"# {machine}", flush=True)
     starts = []
     for _ in range(3):
         with gate() as running:

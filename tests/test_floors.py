@@ -78,6 +78,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "checkpoint",
         "origin",
         "store",
+        "account",
+        "copies",
         "vault",
         "ipp",
         "sources",

@@ -143,6 +143,20 @@ class AuditSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Socket of the system log that gets each checkpoint too; empty for none."""
 
 
+class PeopleSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How accounts are kept. `required`: nothing at the desk is done without one, even before the first is made."""
+
+    required: bool = False
+    password_days: Annotated[int, Meta(ge=1, le=365)] = 90
+    password_length: Annotated[int, Meta(ge=8, le=64)] = 10
+    lock_after: Annotated[int, Meta(ge=2, le=10)] = 5
+    """Wrong passwords in a row."""
+    lock_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 30
+    session_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
+    confirm_hours: Annotated[int, Meta(ge=1, le=720)] = 72
+    """How long something waits for its second person."""
+
+
 class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gate says on standard error; never content."""
 
@@ -160,6 +174,7 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a gate needs to know."""
 
     site: Site = Site()
+    people: PeopleSpec = PeopleSpec()
     folders: tuple[Folder, ...] = DEFAULT_FOLDERS
     printing: Printing = Printing()
     printers: tuple[Printer, ...] = ()
@@ -449,6 +464,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         'owner = "综合科"',
         'reason = "对外公开的电话"',
         "expires = 2027-12-31",
+    ),
+    "people": (
+        "人员账号：dlp people begin 建立三员之后，研判、审批、登记、审计都须登录。required: 尚无账号时也须登录",
+        "Accounts: once the first are made (`dlp people begin`), everything at the desk is done by who has logged in.",
     ),
     "ladder": (
         "审批梯次：制度和法规规定的环节内置，不可减少，只可用 [[ladder.steps]] 增加。valid_hours: 批准最多有效几小时",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import itertools
 import sys
 from collections.abc import Iterable
@@ -16,10 +15,11 @@ import msgspec
 from dlp import checkpoint as form
 from dlp import durable, origin, siem
 from dlp.audit import AuditEvent
-from dlp.cli import faces
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import AuditBroken, UsageError
 from dlp.model import Say
+from dlp.rights import Operation
 from dlp.service import notary, origins, slips, trail
 from dlp.service.desk import Desk
 from dlp.service.files import write_all
@@ -53,9 +53,10 @@ def init(
     config = faces.settings(config_path)
     if renew and not reason.strip():
         raise UsageError(Say("必须写明理由", "a reason is required"), Say("用 --reason 写明", "give it with --reason"))
-    with Desk.prepare(config) as desk:
+    with Desk.prepare(config, persons.token()) as desk:
         if renew:
-            origins.renew(config, desk.store, actor=getpass.getuser(), reason=reason)
+            who = desk.acting.may(Operation.AUDIT_CHECKPOINT)
+            origins.renew(config, desk.store, actor=who.id, reason=reason)
         else:
             origins.begin(config, desk.store)
         begun = origins.kept(origins.file_of(config))
@@ -103,7 +104,7 @@ def verify(config_path: Path | None, exported: Path | None, *, as_json: bool, **
     if exported is not None:
         seen = trail.verify(config, exported, evidence)
     else:
-        with Desk.open(config) as desk:
+        with Desk.open(config, persons.token()) as desk:
             seen = desk.audit_verify(evidence)
     if as_json:
         faces.line(_record(seen))
@@ -180,7 +181,8 @@ def checkpoint(config_path: Path | None, slip: Path | None, *, as_json: bool) ->
     Sign the head of the trail now, for the checkpoint file, the system log, and paper.
     """
     config = faces.settings(config_path)
-    with Desk.open(config) as desk:
+    with Desk.open(config, persons.token()) as desk:
+        desk.acting.may(Operation.AUDIT_CHECKPOINT)
         made = notary.sign(config, desk.store)
     if slip:
         write_all([(slip, slips.of_checkpoint(config, made))])
@@ -211,7 +213,8 @@ def list_(
 ) -> None:
     """查询审计事件，新的在前。 List audit events, newest first: by person, file, kind and time."""
     only = EventFilter(since=_stamp(since), until=_stamp(until), **words)
-    with Desk.open(faces.settings(config_path)) as desk:
+    with persons.desk(config_path) as desk:
+        desk.acting.may(Operation.AUDIT_READ)
         most = limit if limit is not None else 0 if as_json else PAGE
         found = trail.find(desk.store, only, file=file, limit=most)
         if as_json:
@@ -258,7 +261,7 @@ def export(config_path: Path | None, out: Path | None, kind: str, *, as_json: bo
     """导出全部审计事件，每行一条。 Export every event, one a line."""
     del as_json  # a line is what it is
     write = siem.FORMATS[kind]
-    with Desk.open(faces.settings(config_path)) as desk:
+    with persons.desk(config_path) as desk:
         lines = map(write, desk.events())
         if out is None:
             for line in lines:

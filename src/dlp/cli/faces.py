@@ -106,6 +106,12 @@ def _moment(*, days: int) -> Callable[[click.Context, click.Parameter, str | Non
     return read
 
 
+def day(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Read a day or moment of the clock on the wall as seconds since the epoch; a day means its end."""
+    moment = _moment(days=1)(_ctx, _param, value)
+    return moment.timestamp() if moment else None
+
+
 def settings(config_path: Path | None) -> Config:
     """Return the configuration that holds for this call."""
     return configuration.read(config_path or configuration.find())

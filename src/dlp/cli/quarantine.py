@@ -1,4 +1,4 @@
-"""`dlp quarantine`: what was held and blocked, and what a reviewer does with it."""
+"""`dlp quarantine`: what was held and blocked, and what is decided about it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any
 import click
 
 from dlp import certificate
-from dlp.cli import faces, papers, records
+from dlp.cli import approvals, faces, papers, persons, records
 from dlp.cli.faces import tr
 from dlp.model import Level, State
 from dlp.service import certify
 from dlp.service.certify import Papers
-from dlp.service.desk import Desk
 from dlp.service.files import write_all
 from dlp.service.receipt import STATES
 from dlp.store import Job, JobFilter
@@ -61,7 +60,7 @@ def list_(
         until=until.timestamp() if until else float("inf"),
         **words,
     )
-    with Desk.open(faces.settings(config_path)) as desk:
+    with persons.desk(config_path) as desk:
         if as_json:
             jobs = islice(desk.each_held(wanted, only=only, before=before), limit or None)
             faces.lines(records.job(job, whole=False) for job in jobs)
@@ -95,8 +94,8 @@ def show(config_path: Path | None, job_id: str, paper: Papers, *, as_json: bool)
 
     Show one job: verdict, masked evidence, articles; hand out its certificate of redaction.
     """
-    with Desk.open(faces.settings(config_path)) as desk:
-        job = desk.show(job_id, person=getpass.getuser())
+    with persons.desk(config_path) as desk:
+        job = desk.show(job_id)
         papers.check(paper)
         if paper.certificate is not None:
             write_all(certify.lay_out(desk.certificate(job.id), paper))
@@ -148,7 +147,9 @@ def _show(job: Job) -> None:
 
 def _deciding(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--actor", default=getpass.getuser, help="研判人（默认当前用户）。 Who decides."),
+        click.option(
+            "--actor", default=getpass.getuser, help="研判人；有账号后为登录者。 Who decides, without accounts."
+        ),
         click.option("--reason", required=True, help="理由，写入审计。 Why; it is kept in the audit trail."),
         faces.json_option,
         faces.options,
@@ -160,21 +161,23 @@ def _deciding(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @command.command("release")
 @_deciding
-def release(config_path: Path | None, job_id: str, actor: str, reason: str, *, as_json: bool) -> None:
-    """放行一个隔离件（需要本机有私钥；已拦截的不得放行）。
+@click.option("--case", default="", help="凭哪一个批准（只有一个时可不写）。 On which approval.")
+@click.option("--copies", type=click.IntRange(min=1), help="放行几份（默认批准的全部余数）。 How many of its copies.")
+def release(config_path: Path | None, job_id: str, *, copies: int | None, as_json: bool, **words: str) -> None:
+    """凭批准放行一个隔离件（需要本机有私钥；已拦截的不得放行）。
 
-    Release a held job; the private key must be here, and a blocked job is never released.
+    Release a held job on its approval; the private key must be here, and a blocked job is never released.
     """
-    with Desk.open(faces.settings(config_path)) as desk:
-        _told(desk.release(job_id, actor=actor, reason=reason), as_json=as_json)
+    with persons.desk(config_path) as desk:
+        _told(desk.release(job_id, copies=copies, **words), as_json=as_json)
 
 
 @command.command("reject")
 @_deciding
 def reject(config_path: Path | None, job_id: str, actor: str, reason: str, *, as_json: bool) -> None:
     """驳回一个隔离件：不外发，密封件留存。 Reject a held job: it never leaves, the sealed copy stays."""
-    with Desk.open(faces.settings(config_path)) as desk:
-        _told(desk.reject(job_id, actor=actor, reason=reason), as_json=as_json)
+    with persons.desk(config_path) as desk:
+        _told(desk.reject(job_id, reason=reason, actor=actor), as_json=as_json)
 
 
 def _told(job: Job, *, as_json: bool) -> None:
@@ -182,3 +185,7 @@ def _told(job: Job, *, as_json: bool) -> None:
         faces.line(records.job(job, whole=False))
     else:
         faces.say(f"{job.id}  {job.item.path}  → {STATES[job.state].to(faces.language())}")
+
+
+for made in approvals.COMMANDS:
+    command.add_command(made)

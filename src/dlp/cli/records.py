@@ -6,8 +6,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from dlp import approval
+from dlp.account import Account
+from dlp.approval import Case, CaseState
 from dlp.cli.faces import language
+from dlp.ladder import Step
 from dlp.model import Finding, Gap, Inspection, Mark, Outcome, Reason, Verdict
+from dlp.request import duties, weigh
+from dlp.service.second import Change
 from dlp.store import Job
 
 
@@ -109,6 +117,88 @@ def job(held: Job, *, whole: bool) -> dict[str, Any]:
         row["gaps"] = [gap(missed) for missed in held.gaps]
         row["certificate"] = json.loads(held.certificate) if held.certificate else None
     return row
+
+
+def account(one: Account) -> dict[str, Any]:
+    """Return an account; nothing of its password."""
+    return {
+        "account": one.id,
+        "name": one.name,
+        "number": one.natural,
+        "unit": one.unit,
+        "post": one.post,
+        "roles": [role.value for role in one.roles],
+        "active": one.active,
+        "until": moment(one.until) if one.until else None,
+        "locked_until": moment(one.locked_until) if one.locked_until else None,
+        "made": moment(one.at),
+    }
+
+
+def change(one: Change) -> dict[str, Any]:
+    """Return what waits for a second person, or waited."""
+    return {
+        "id": one.id,
+        "operation": one.operation.value,
+        "subject": one.subject,
+        "words": one.words,
+        "reason": one.reason,
+        "by": one.by,
+        "second": one.second or None,
+        "state": one.state,
+        "at": moment(one.at),
+        "until": moment(one.until),
+    }
+
+
+def case(one: Case, now: CaseState) -> dict[str, Any]:
+    """Return an approval as it stands now."""
+    asked, weight, binds = one.request, weigh(one.request), approval.binding(one)
+    return {
+        "case": one.id,
+        "job": asked.job,
+        "sha256": asked.sha256,
+        "state": now.value,
+        "version": one.version,
+        "level": weight.level.value if weight.level else None,
+        "copies": asked.copies,
+        "left": approval.remaining(one),
+        "purpose": asked.purpose,
+        "recipients": [msgspec.to_builtins(recipient) for recipient in asked.recipients],
+        "return_by": moment(asked.return_by) if asked.return_by else None,
+        "consent_no": asked.consent_no,
+        "organ": asked.organ,
+        "requester": asked.requester,
+        "unit": asked.unit,
+        "made": moment(asked.made_at),
+        "until": moment(approval.expires(one)),
+        "duties": [duty.value for duty in duties(asked)],
+        "binding": binds.request if binds else None,
+        "steps": [_step(one, step) for step in one.steps],
+        "cleared": [{"number": given.number, "copies": given.copies, "at": moment(given.at)} for given in one.cleared],
+    }
+
+
+def _step(one: Case, step: Step) -> dict[str, Any]:
+    signed = [word for word in one.signatures if word.binds.step == step.name]
+    return {
+        "step": step.name,
+        "text": step.say.to(language()),
+        "roles": [role.value for role in step.roles],
+        "persons": step.persons,
+        "article": step.article,
+        "signed": [
+            {
+                "account": word.person,
+                "name": word.name,
+                "role": word.role.value,
+                "decision": word.decision.value,
+                "reason": word.reason,
+                "at": moment(word.at),
+            }
+            for word in signed
+        ],
+    }
 
 
 def outcome(done: Outcome) -> dict[str, Any]:

@@ -8,20 +8,26 @@ from types import TracebackType
 from typing import Self
 
 from dlp import certificate, pipeline
+from dlp.approval import CaseState
 from dlp.certificate import Signed
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Say, State
-from dlp.service import compiled, trail
+from dlp.rights import Operation, right
+from dlp.service import accounts, compiled, trail
+from dlp.service.acting import Acting
+from dlp.service.cases import CASES, Cases
 from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.keys import deployment_key
 from dlp.service.line import Channel, Line
 from dlp.service.receipt import STATES
+from dlp.service.second import Seconds
 from dlp.service.trail import Evidence, Verification
 from dlp.sources.folder import FolderSource
 from dlp.sources.held import HeldSource
 from dlp.sources.printer import PrinterSource
 from dlp.store import AuditEvent, Job, JobFilter
+from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
@@ -29,25 +35,36 @@ from dlp.vault import Vault
 class Desk:
     """The desk of one site. Works beside a running daemon: every change is one checked transaction."""
 
-    def __init__(self, config: Config, store: SqliteStore) -> None:
+    def __init__(self, config: Config, store: SqliteStore, token: str = "") -> None:
         self.config = config
         self.store = store
+        self.acting = Acting.at(config, store, token)
+        self.seconds = Seconds(self.acting, accounts.doing())
+        self.cases = Cases(self.acting)
 
     @classmethod
-    def open(cls, config: Config) -> Self:
-        """Open the store of `config`; StoreError when there is none yet or it cannot be read."""
-        return cls(config, SqliteStore.open(Path(config.store.path), create=False))
+    def open(cls, config: Config, token: str = "") -> Self:
+        """Open the desk of a site for whoever is known by `token` (`People.log_in`).
+
+        StoreError when there is no store yet or it cannot be read; Denied for a token that is known no more.
+        """
+        store = SqliteStore.open(Path(config.store.path), create=False)
+        try:
+            return cls(config, store, token)
+        except BaseException:
+            store.close()
+            raise
 
     @classmethod
-    def prepare(cls, config: Config) -> Self:
-        """Open the store of `config`, and make store and keys where nothing has started yet."""
+    def prepare(cls, config: Config, token: str = "") -> Self:
+        """Open it, and make store and keys where nothing has started yet."""
         path = Path(config.store.path)
         try:
             with SqliteStore.hold_exclusive(path):
                 open_vault(config)
-                return cls(config, SqliteStore.open(path, create=True))
+                return cls(config, SqliteStore.open(path, create=True), token)
         except StoreError:  # a gate has it: then everything is there; whatever else it was is told again
-            return cls.open(config)
+            return cls.open(config, token)
 
     def held(
         self, state: State | None = None, *, only: JobFilter | None = None, limit: int = 0, before: str = ""
@@ -56,43 +73,79 @@ class Desk:
 
         `limit` 0 means all; `before` is the id below which to go on.
         """
+        self.acting.may(Operation.JOB_LIST)
         return self.store.jobs(_waiting(state), only=only, limit=limit, before=before)
 
     def each_held(
         self, state: State | None = None, *, only: JobFilter | None = None, before: str = ""
     ) -> Iterator[Job]:
         """Give the same jobs, read a page at a time."""
+        self.acting.may(Operation.JOB_LIST)
         return self.store.each(_waiting(state), only=only, before=before)
 
     def count_held(self, state: State | None = None, *, only: JobFilter | None = None) -> int:
         """Return how many there are."""
+        self.acting.may(Operation.JOB_LIST)
         return self.store.count(_waiting(state), only=only)
 
-    def show(self, prefix: str, *, person: str) -> Job:
+    def show(self, prefix: str) -> Job:
         """Return one job by its id or a unique beginning of it; NotFound when there is none.
 
-        That the person was shown what a job at 机密 or above holds is in the trail before it is returned.
+        That somebody was shown what a job at 机密 or above holds is in the trail before it is returned.
         """
         job = self.store.get(prefix)
-        trail.seen(self.store, person, job, "evidence")
+        person = self.acting.may(Operation.JOB_SHOW, job=job.id)
+        trail.seen(self.store, person.id, job, "evidence")
         return job
 
-    def release(self, prefix: str, *, actor: str, reason: str) -> Job:
-        """Release a held job into its release folder; Denied when it is not held, VaultError without the key."""
-        job = self._held(prefix, reason)
-        with _reviewing(self.config, self.store) as line:
-            return line.release_held(job, actor=actor, reason=reason)
+    def release(self, prefix: str, *, reason: str, case: str = "", copies: int | None = None, actor: str = "") -> Job:
+        """Release a held job: on the approval `case`, with so many of its copies (all that are left of it).
 
-    def reject(self, prefix: str, *, actor: str, reason: str) -> Job:
+        Denied when it is not held, or not on an approval that holds for it; VaultError without the private key. Where
+        there are no accounts yet, whoever has this machine releases on a reason alone, as `actor`.
+        """
+        job = self._held(prefix, reason)
+        if self.acting.alone:
+            person = self.acting.may(Operation.JOB_RELEASE, job=job.id)
+            with _reviewing(self.config, self.store) as line:
+                return line.release_held(job, actor=actor or person.id, reason=reason)
+        clearing = self.cases.cleared(case or self._only_case(job), job, copies)
+        with _reviewing(self.config, self.store) as line:
+            return line.release_held(
+                job, actor=self.acting.person.id, reason=reason, copies=clearing.copies, beside=clearing
+            )
+
+    def reject(self, prefix: str, *, reason: str, actor: str = "") -> Job:
         """Reject a held job: it never leaves; the sealed copy stays until it is handed over for destruction."""
         job = self._held(prefix, reason)
-        return self.store.move(
-            job.id, expect=State.HELD, to=State.REJECTED, actor=actor, kind="rejected", body={"reason": reason}
+        with self.acting.demand(Operation.REVIEW_REJECT, job=job.id) as entry:
+            rejected = entry.move(job.id, (State.HELD,), State.REJECTED, {})
+            who = actor if actor and self.acting.alone else self.acting.person.id
+            entry.append(who, "rejected", job.id, {"reason": reason, "state": rejected.state.value})
+        return rejected
+
+    def _only_case(self, job: Job) -> str:
+        """Return the one approval of a job that can be used; Denied where there is none or several."""
+        ready = self.store.records(CASES, RecordFilter(job=job.id, states=(CaseState.APPROVED.value,)))
+        if len(ready) == 1:
+            return ready[0].id
+        if ready:
+            raise UsageError(
+                Say(f"任务 {job.id} 有 {len(ready)} 个批准", f"job {job.id} has {len(ready)} approvals"),
+                Say("用 --case 写明凭哪一个", "name one with --case"),
+            )
+        raise Denied(
+            Say(f"任务 {job.id} 没有批准，不能放行", f"job {job.id} has no approval and is not released"),
+            Say(
+                f"用 dlp quarantine request {job.id} 送审（依据：{right(Operation.JOB_RELEASE).article}）",
+                f"ask for one with `dlp quarantine request {job.id}`",
+            ),
         )
 
     def certificate(self, prefix: str) -> Signed:
         """Return the signed certificate of a redacted job; NotFound for any other job."""
         job = self.store.get(prefix)
+        self.acting.may(Operation.JOB_SHOW, job=job.id)
         if not job.certificate:
             raise NotFound(
                 Say(f"任务 {job.id} 没有脱敏处理证明", f"job {job.id} has no certificate of redaction"),
@@ -102,10 +155,12 @@ class Desk:
 
     def audit_verify(self, given: Evidence | None = None) -> Verification:
         """Return whether the whole trail holds, and what is wrong if it does not."""
+        self.acting.may(Operation.AUDIT_VERIFY)
         return trail.verify(self.config, self.store, given)
 
     def events(self) -> Iterator[AuditEvent]:
         """Return every audit event, oldest first."""
+        self.acting.may(Operation.AUDIT_EXPORT)
         return self.store.events()
 
     def close(self) -> None:

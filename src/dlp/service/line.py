@@ -19,14 +19,14 @@ import msgspec
 
 from dlp import certificate, durable, imprint, pipeline, vault
 from dlp.config import Config
-from dlp.errors import Denied, DlpError, StoreError, VaultError
+from dlp.errors import Conflict, Denied, DlpError, StoreError, VaultError
 from dlp.model import Action, Certificate, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction, Stamped
 from dlp.service import certify, receipt
 from dlp.service.keys import new_id
 from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakenBack, TakeRefused, Void
 from dlp.store import Job
-from dlp.store.sqlite import SqliteStore
+from dlp.store.sqlite import Beside, SqliteStore
 from dlp.vault import Pieces, Vault
 
 ACTOR = "gate"
@@ -42,6 +42,8 @@ class _Said(NamedTuple):
     sha256: str
     actor: str = ACTOR
     body: Mapping[str, Any] = MappingProxyType({})
+    beside: Beside | None = None
+    """Writes the approval that it stands on, in the same transaction."""
     fields: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -194,14 +196,24 @@ class Line:
         body = self.vault.open(job.id, job.item.sha256) if job.item.size <= self.config.limits.file_bytes else None
         return self._run(job, body)
 
-    def release_held(self, job: Job, *, actor: str, reason: str) -> Job:
-        """Release a held job on a reviewer's word; needs the private key of the vault on this machine."""
+    def release_held(self, job: Job, *, actor: str, reason: str, copies: int = 0, beside: Beside | None = None) -> Job:
+        """Release a held job; needs the private key of the vault on this machine.
+
+        `beside` writes the approval into the transaction that lets it go, and so many `copies` go then (0: as many as
+        were asked for). What it raises leaves the job held.
+        """
         source = self.sources[job.item.source]
         proven = bool(job.certificate)  # a proven copy that could not be handed on: it leaves, not its original
         body = self._outgoing(job) if proven else self.vault.open(job.id, job.item.sha256)
         said = _Said(
-            sha256=job.outgoing if proven else job.item.sha256, actor=actor, body={"reason": reason, "redacted": proven}
+            sha256=job.outgoing if proven else job.item.sha256,
+            actor=actor,
+            body={"reason": reason, "redacted": proven},
+            beside=beside,
+            fields={"item": evolve(job.item, copies=copies)} if copies else {},
         )
+        if copies:
+            job = evolve(job, item=evolve(job.item, copies=copies))  # the stamp tells how many there are
         try:
             if _wants_stamp(source) and not proven:
                 made = self._stamped(job, body)
@@ -369,17 +381,25 @@ class Line:
             key = self._found(job.item).key
             source.discard(key, job.id)
             place = source.stage(key, job.id, body, said.sha256)
-        staged = self.store.move(
-            job.id,
-            expect=(State.DECIDED, State.HELD),
-            to=State.RELEASING,
-            actor=said.actor,
-            kind="releasing",
-            body={"sha256": said.sha256, **said.body},
-            outgoing=said.sha256,
-            place=place,
-            **said.fields,
-        )
+        try:
+            staged = self.store.move(
+                job.id,
+                expect=(State.DECIDED, State.HELD),
+                to=State.RELEASING,
+                actor=said.actor,
+                kind="releasing",
+                body={"sha256": said.sha256, **said.body},
+                outgoing=said.sha256,
+                place=place,
+                beside=said.beside,
+                **said.fields,
+            )
+        except (Denied, Conflict):  # what it stood on does not hold any more: nothing was committed
+            if isinstance(source, Onward):
+                self.vault.destroy(vault.outgoing(job.id))
+            else:
+                source.discard(self._found(job.item).key, job.id)
+            raise
         if isinstance(source, Onward):
             self.cleared(job.item.source)
         return staged

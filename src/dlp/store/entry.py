@@ -18,9 +18,10 @@ from dlp.errors import Conflict, NotFound, StoreError
 from dlp.model import Say, State, evolve
 from dlp.ratchet import Held, Key, Ratchet
 from dlp.store import NEXT, Job, record, schema
-from dlp.store.record import Kind, V
+from dlp.store.record import Kind, RecordFilter, V
 
 LAST_EVENT = "SELECT seq, hash, mac FROM event ORDER BY seq DESC LIMIT 1"
+LAST_MOMENT = "SELECT at FROM event ORDER BY seq DESC LIMIT 1"
 ADD_EVENT = """
 INSERT INTO event (seq, at, actor, kind, job, body, prev, hash, mac)
 VALUES (:seq, :at, :actor, :kind, :job, :body, :prev, :hash, :mac)
@@ -36,12 +37,15 @@ class Entry:
         self._seq = seq
         self._prev = prev
         self._written: dict[str, str] = {}
+        self._moment = 0.0
         self.key: Key | None = None
 
     @classmethod
     @contextmanager
     def open(cls, db: sqlite3.Connection, file: Ratchet) -> Iterator[Self]:
         """Give one immediate transaction: all of it is durable afterwards, or nothing is."""
+        if db.in_transaction:
+            raise RuntimeError("a change inside a change would wait for itself")
         with file.held() as held, cls._transaction(db):
             seq, prev, key = mark(db, held, file)
             entry = cls(db, held, seq, prev)
@@ -70,6 +74,15 @@ class Entry:
                 db.execute("ROLLBACK")
             raise
 
+    @property
+    def moment(self) -> float:
+        """Return now, seconds since the epoch; never before the last event: a clock set back revives nothing."""
+        if not self._moment:
+            row = self.db.execute(LAST_MOMENT).fetchone()
+            last_at = datetime.fromisoformat(row[0]).timestamp() if row else 0.0
+            self._moment = max(time.time(), last_at)
+        return self._moment
+
     def job(self, id: str) -> Job:  # noqa: A002  the column's name
         """Return a job as it is inside this transaction; NotFound when there is none."""
         return one_job(self.db, id)
@@ -97,6 +110,10 @@ class Entry:
     def find(self, kind: Kind[V], id: str) -> V | None:  # noqa: A002  the column's name
         """Return a record as it is inside this transaction; None when there is none."""
         return one_record(self.db, kind, id)
+
+    def records(self, kind: Kind[V], only: RecordFilter | None = None) -> tuple[V, ...]:
+        """Return the records of one kind as they are inside this transaction, newest first."""
+        return records(self.db, kind, only)
 
     def put(self, kind: Kind[V], value: V) -> V:
         """Write a record: version 1 for a new one, one more than was read for a changed one. Conflict otherwise.
@@ -166,6 +183,17 @@ def one_record(db: sqlite3.Connection, kind: Kind[V], id: str) -> V | None:  # n
     """Return one record; None when there is none."""
     row = db.execute(schema.GET_RECORD, {"kind": kind.name, "id": id}).fetchone()
     return kind.value(row[0]) if row else None
+
+
+def records(
+    db: sqlite3.Connection, kind: Kind[V], only: RecordFilter | None = None, *, limit: int = 0, after: V | None = None
+) -> tuple[V, ...]:
+    """Return the records of one kind, newest first; `limit` 0 means all, `after` is the last one that was read."""
+    asked = record.asked(only or RecordFilter())
+    at, id_ = (kind.columns(after).at, after.id) if after else (float("inf"), "")
+    wanted = {**asked, "kind": kind.name, "limit": limit or -1, "before": at, "id": id_}
+    query = schema.RECORDS_OF_KIND.format(only=" ".join(schema.ONLY_RECORDS[word] for word in asked))
+    return tuple(kind.value(row[0]) for row in db.execute(query, wanted))
 
 
 def no_record(kind: str, id: str) -> NotFound:  # noqa: A002  the column's name

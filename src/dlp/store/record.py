@@ -82,6 +82,19 @@ class RecordFilter(Frozen, frozen=True, kw_only=True):
     until: float = float("inf")
 
 
+def asked(only: RecordFilter) -> dict[str, Any]:
+    """Return what a filter asks for, by the word for it."""
+    words = {
+        "states": msgspec.json.encode(only.states).decode() if only.states else "",
+        "job": only.job,
+        "who": only.who,
+        "due_before": only.due_before or "",
+        "since": only.since or "",
+        "until": only.until if only.until < float("inf") else "",
+    }
+    return {word: value for word, value in words.items() if value != ""}
+
+
 def name(kind: str, id: str) -> str:  # noqa: A002  the column's name
     """Return how an event calls a record."""
     return f"{kind}:{id}"

@@ -103,6 +103,22 @@ REPLACE_RECORD = """
 UPDATE record SET version = :version, state = :state, job = :job, who = :who, due = :due, at = :at, value = :value
 WHERE kind = :kind AND id = :id AND version = :version - 1
 """
+RECORDS_OF_KIND = """
+SELECT value FROM record WHERE kind = :kind AND (at, id) < (:before, :id) {only} ORDER BY at DESC, id DESC LIMIT :limit
+"""
+COUNT_RECORDS = "SELECT count(*) FROM record WHERE kind = :kind {only}"
+ONLY_RECORDS = {
+    "states": "AND state IN (SELECT value FROM json_each(:states))",
+    "job": "AND job = :job",
+    "who": "AND who = :who",
+    "due_before": "AND due > 0 AND due < :due_before",
+    "since": "AND at >= :since",
+    "until": "AND at < :until",
+}
+"""What a filter of records adds to these: only what is asked for."""
+ALL_RECORDS = """
+SELECT kind, id, value FROM record WHERE (kind, id) > (:kind, :id) ORDER BY kind, id LIMIT :limit
+"""
 DROP_RECORD = "DELETE FROM record WHERE kind = :kind AND id = :id"
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -22,7 +22,7 @@ from dlp.errors import NotFound, StoreError
 from dlp.model import Say, State
 from dlp.ratchet import Key, Ratchet
 from dlp.store import EventFilter, Job, JobFilter, record, schema
-from dlp.store.entry import Entry, last, no_record, one_record
+from dlp.store.entry import Entry, last, no_record, one_record, records
 from dlp.store.record import Kind, RecordFilter, V
 from dlp.store.schema import VERSION, job_of
 
@@ -39,21 +39,6 @@ ONLY_JOBS = {
     "needle": "AND instr(needle, :needle) > 0",
 }
 """What a filter of jobs adds to `JOBS_OF_STATE` and `COUNT_JOBS`: only what is asked for."""
-RECORDS = """
-SELECT value FROM record WHERE kind = :kind AND (at, id) < (:at, :id) {only} ORDER BY at DESC, id DESC LIMIT :limit
-"""
-COUNT_RECORDS = "SELECT count(*) FROM record WHERE kind = :kind {only}"
-ONLY_RECORDS = {
-    "states": "AND state IN (SELECT value FROM json_each(:states))",
-    "job": "AND job = :job",
-    "who": "AND who = :who",
-    "due_before": "AND due > 0 AND due < :due_before",
-    "since": "AND at >= :since",
-    "until": "AND at < :until",
-}
-ALL_RECORDS = """
-SELECT kind, id, value FROM record WHERE (kind, id) > (:kind, :id) ORDER BY kind, id LIMIT :limit
-"""
 EVENTS = """
 SELECT seq, at, actor, kind, job, body, prev, hash, mac FROM event
 WHERE seq >= :first ORDER BY seq LIMIT 1000
@@ -74,6 +59,7 @@ UNFINISHED = (State.TAKING, State.STORED, State.DECIDED, State.RELEASING)
 KEY_FILE = "audit.key"
 LAST_ID = "\uffff"  # greater than every id
 FIRST_SEQ, LAST_SEQ = -(1 << 63), (1 << 63) - 1  # what a number in SQLite can be
+Beside = Callable[[Entry], Mapping[str, Any]]
 PAGE = 500  # jobs or ids read under one lock
 
 
@@ -84,7 +70,7 @@ class SqliteStore:
         self._db = connection
         self._path = path
         self._ratchet = Ratchet(path.with_name(KEY_FILE))
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # who reads inside his own change reads it; a lock would wait for itself
 
     @classmethod
     def open(cls, path: Path, *, create: bool) -> Self:
@@ -182,12 +168,17 @@ class SqliteStore:
         actor: str,
         kind: str,
         body: dict[str, Any],
+        beside: Beside | None = None,
         **fields: Any,
     ) -> Job:
-        """Move a job on and append its event; StoreError when it is not in an expected state any more."""
+        """Move a job on and append its event; StoreError when it is not in an expected state any more.
+
+        `beside` writes what belongs to it into the same transaction, and returns what the event says of that.
+        """
         with self.change() as entry:
+            more = beside(entry) if beside is not None else {}
             moved = entry.move(id, (expect,) if isinstance(expect, State) else tuple(expect), to, fields)
-            entry.append(actor, kind, id, {**body, "state": to.value})
+            entry.append(actor, kind, id, {**body, **more, "state": to.value})
         return moved
 
     def note(self, *, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
@@ -286,24 +277,22 @@ class SqliteStore:
         self, kind: Kind[V], only: RecordFilter | None = None, *, limit: int = 0, after: V | None = None
     ) -> tuple[V, ...]:
         """Return the records of one kind, newest first; `limit` 0 means all, `after` is the last one that was read."""
-        query, wanted = _asking(RECORDS, _wanted_records(only or RecordFilter()), ONLY_RECORDS)
-        at = kind.columns(after).at if after else float("inf")
-        wanted |= {"kind": kind.name, "limit": limit or -1, "at": at, "id": after.id if after else LAST_ID}
         with self._look() as db:
-            return tuple(kind.value(row[0]) for row in db.execute(query, wanted))
+            return records(db, kind, only, limit=limit, after=after)
 
     def count_records(self, kind: Kind[V], only: RecordFilter | None = None) -> int:
         """Return how many records of one kind there are."""
-        query, wanted = _asking(COUNT_RECORDS, _wanted_records(only or RecordFilter()), ONLY_RECORDS)
+        asked = record.asked(only or RecordFilter())
+        query = schema.COUNT_RECORDS.format(only=" ".join(schema.ONLY_RECORDS[word] for word in asked))
         with self._look() as db:
-            return int(db.execute(query, wanted | {"kind": kind.name}).fetchone()[0])
+            return int(db.execute(query, {**asked, "kind": kind.name}).fetchone()[0])
 
     def digests(self) -> Iterator[tuple[str, str]]:
         """Give each record's name, as events call it, and the digest of what lies in the table; unordered."""
         after = ("", "")
         while True:
             with self._look() as db:
-                rows = db.execute(ALL_RECORDS, {"kind": after[0], "id": after[1], "limit": PAGE}).fetchall()
+                rows = db.execute(schema.ALL_RECORDS, {"kind": after[0], "id": after[1], "limit": PAGE}).fetchall()
             yield from ((record.name(kind, id_), record.digest(value)) for kind, id_, value in rows)
             if not rows:
                 return
@@ -407,17 +396,6 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
         "since": only.since or "",
         "until": only.until if only.until < float("inf") else "",
         "needle": schema.needle(only.name),
-    }
-
-
-def _wanted_records(only: RecordFilter) -> dict[str, Any]:
-    return {
-        "states": msgspec.json.encode(only.states).decode() if only.states else "",
-        "job": only.job,
-        "who": only.who,
-        "due_before": only.due_before or "",
-        "since": only.since or "",
-        "until": only.until if only.until < float("inf") else "",
     }
 
 

@@ -1,0 +1,291 @@
+"""Approvals at work: asked for, signed, and used to let a held job go. The rules are those of `dlp.approval`.
+
+A release on an approval is one transaction: the case knows of its clearance, each copy has its row in the register, the
+job leaves the vault, and the trail tells of all of it; or nothing of that happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlp import approval
+from dlp.approval import Binding, Case, CaseState, Decision
+from dlp.copies import COPIES, Copy, copy_id
+from dlp.errors import Conflict, Denied
+from dlp.model import Frozen, Say, State, evolve
+from dlp.refusals import Refusal
+from dlp.request import AT_ONCE, Claim, Recipient, Request, weigh
+from dlp.rights import CENTRE, Denial, Operation, Person, Role, Why, check
+from dlp.service.acting import Acting, now, refused
+from dlp.service.keys import new_id
+from dlp.store import Job
+from dlp.store.entry import Entry
+from dlp.store.record import Columns, Kind, RecordFilter
+from dlp.terms import Confirmation
+
+
+def _columns(case: Case) -> Columns:
+    request = case.request
+    if any(word.decision is Decision.REJECT for word in case.signatures):
+        state = CaseState.REJECTED
+    elif approval.pending(case) is not None:
+        state = CaseState.WAITING
+    elif request.copies and approval.remaining(case) <= 0:
+        state = CaseState.SPENT
+    else:
+        state = CaseState.APPROVED
+    return Columns(
+        state=state.value, job=request.job, who=request.requester, due=approval.expires(case), at=request.made_at
+    )
+
+
+CASES = Kind("case", Case, _columns)
+
+
+class Ended(Frozen, frozen=True, kw_only=True):
+    """What a classification officer found out about the term of one file; `id` is the job."""
+
+    id: str
+    version: int = 1
+    word: Confirmation
+
+
+TERMS = Kind(
+    "term",
+    Ended,
+    lambda one: Columns(state=one.word.ruling.value, job=one.id, who=one.word.person, at=one.word.at),
+)
+
+
+class Asking(Frozen, frozen=True, kw_only=True):
+    """What somebody writes down when he asks for an approval."""
+
+    copies: int
+    purpose: str
+    recipients: tuple[Recipient, ...]
+    return_by: float | None = None
+    consent_no: str = ""
+    organ: str = ""
+    province: str = ""
+    unit: str = ""
+    """Where it is not the unit of the account."""
+    applicant: str = ""
+    """Staff number of the person for whom it is asked, where that is somebody else."""
+
+
+class Cases:
+    """The approvals of one site, in the name of one person."""
+
+    def __init__(self, acting: Acting) -> None:
+        self._acting = acting
+        self._store = acting.store
+
+    def all(self, only: RecordFilter | None = None, *, limit: int = 0) -> tuple[Case, ...]:
+        """Return cases, newest first."""
+        self._acting.may(Operation.APPROVAL_SHOW)
+        return self._store.records(CASES, only, limit=limit)
+
+    def get(self, id: str) -> Case:  # noqa: A002  the column's name
+        """Return one case; NotFound when there is none."""
+        self._acting.may(Operation.APPROVAL_SHOW)
+        return self._store.record(CASES, id)
+
+    def state(self, case: Case) -> CaseState:
+        """Return where a case stands now."""
+        with self._store.change() as entry:
+            return approval.state(case, entry.moment)
+
+    def ask(self, prefix: str, asking: Asking) -> Case:
+        """Open the case of a held job. Denied where nobody may approve it, or where something is missing."""
+        found = self._store.get(prefix)
+        with self._acting.demand(Operation.APPROVAL_REQUEST, job=found.id) as entry:
+            person = now(entry, self._acting.person)
+            job = entry.job(found.id)
+            if job.state is not State.HELD:
+                raise Denied(
+                    Say(f"任务 {job.id} 不在隔离中，不能送审", f"job {job.id} is not held: nothing can be asked for"),
+                    Say("只有隔离中的任务可以送审", "only held jobs can be asked for"),
+                )
+            request = _request(entry, job, asking, person)
+            made = approval.open_case(new_id(entry.moment), request, *self._rules, entry.moment)
+            if isinstance(made, Case):
+                entry.put(CASES, made)
+                body = {"case": made.id, "copies": request.copies, "steps": [step.name for step in made.steps]}
+                entry.append(person.id, "requested", job.id, body)
+                return made
+            error = refused(entry, person, Operation.APPROVAL_REQUEST, made, job=job.id)
+            if isinstance(made, Refusal) and made.report:
+                entry.append(person.id, "must-report", job.id, {"why": made.why.value})
+        raise error
+
+    def binding(self, case: Case) -> Binding:
+        """Return what the next signature binds; Conflict where no signature is waited for."""
+        binds = approval.binding(case)
+        if binds is None:
+            raise Conflict(
+                Say(f"审批 {case.id} 的签字已齐", f"every signature of case {case.id} is there"),
+                Say("可以凭批准放行", "the job can be released on it"),
+            )
+        return binds
+
+    def sign(
+        self,
+        id: str,  # noqa: A002  as above
+        decision: Decision,
+        binds: Binding,
+        *,
+        role: Role | None = None,
+        reason: str = "",
+    ) -> Case:
+        """Give one word on a case, for what one was shown (`binding`). `role`: where one holds several that could."""
+        job = self._store.record(CASES, id).request.job
+        with self._acting.demand(Operation.APPROVAL_SIGN, job=job) as entry:
+            person = now(entry, self._acting.person)
+            case = entry.find(CASES, id)
+            assert case is not None  # noqa: S101  it was there, and no case is ever dropped
+            made = approval.sign(
+                case, person, decision, entry.moment, role=role or _role(case, person), binds=binds, reason=reason
+            )
+            if isinstance(made, Case):
+                entry.put(CASES, made)
+                word = made.signatures[-1]
+                body = {"case": id, "step": word.binds.step, "role": word.role.value, "reason": word.reason}
+                entry.append(person.id, "signed" if decision is Decision.APPROVE else "refused", job, body)
+                return made
+            error = refused(entry, person, Operation.APPROVAL_SIGN, made, subject=id, job=job)
+        raise error
+
+    def cleared(self, id: str, job: Job, copies: int | None) -> Clearing:  # noqa: A002  as above
+        """Return what writes the clearance into the transaction that lets a job go; Denied where there is none now."""
+        if copies is None:
+            copies = approval.remaining(self._store.record(CASES, id))
+        clearing = Clearing(self._acting, id, job, copies)
+        clearing.try_now()
+        return clearing
+
+    @property
+    def _rules(self) -> tuple[Any, Any]:
+        return self._acting.config.site, self._acting.config.ladder
+
+
+class Clearing:
+    """Uses an approval: for this job, so many copies, inside the transaction that lets it go."""
+
+    def __init__(self, acting: Acting, case: str, job: Job, copies: int) -> None:
+        self._acting = acting
+        self._case = case
+        self._job = job
+        self.copies = copies
+
+    def try_now(self) -> None:
+        """Raise what would be raised then, before anything is opened; a refusal is in the trail."""
+        with self._acting.demand(Operation.JOB_RELEASE, job=self._job.id) as entry:
+            made = self._clear(entry)
+            if not isinstance(made, Denial):
+                return
+            person = self._acting.person
+            error = refused(entry, person, Operation.JOB_RELEASE, made, subject=self._case, job=self._job.id)
+        raise error
+
+    def __call__(self, entry: Entry) -> Mapping[str, Any]:
+        """Write case and copies; Denied where right or approval do not hold any more."""
+        person = now(entry, self._acting.person)
+        made = check(person, Operation.JOB_RELEASE) or self._clear(entry)
+        if isinstance(made, Denial):
+            raise Denied(made.say, made.hint)
+        entry.put(CASES, made.case)
+        given = made.clearance
+        first = _copy(made.case, self._job, person, entry.moment)
+        for number in range(1, given.copies + 1):
+            entry.put(COPIES, evolve(first, id=copy_id(self._job.id, number), number=number))
+        return {"case": given.case, "clearance": given.number, "copies": given.copies, "signatures": given.signatures}
+
+    def _clear(self, entry: Entry) -> approval.Cleared | Denial:
+        case = entry.find(CASES, self._case)
+        if case is None or case.request.job != self._job.id:
+            return Denial(
+                why=Why.OTHER_FILE,
+                say=Say(
+                    f"任务 {self._job.id} 没有编号为 {self._case} 的审批",
+                    f"job {self._job.id} has no approval of the number {self._case}",
+                ),
+                hint=Say("先送审，再凭批准放行", "ask for an approval first"),
+                article=f"{CENTRE}第十条",
+            )
+        if self.copies == 0 and case.request.copies == 0:
+            return Denial(
+                why=Why.COPIES,
+                say=Say(f"审批 {case.id} 只准阅读，不准放行", f"case {case.id} is to read it here: nothing leaves"),
+                hint=Say("需要份数时重新送审", "ask anew for copies"),
+                article=f"{CENTRE}第十条",
+            )
+        config = self._acting.config
+        return approval.clear(
+            case, self._job.item.sha256, self.copies, entry.moment, site=config.site, house=config.ladder
+        )
+
+
+def _request(entry: Entry, job: Job, asking: Asking, person: Person) -> Request:
+    """Return what is asked for: what the gate found of the file, and what somebody wrote down."""
+    verdict = job.verdict
+    level, regime = (verdict.level, verdict.regime) if verdict else (None, None)
+    own, ended = (level, regime), entry.find(TERMS, job.id)
+    marks = {(found.mark.level, found.mark.regime) for found in job.findings if found.mark is not None} - {own}
+    claims = tuple(Claim(level=one, regime=other, by="标志") for one, other in sorted(marks, key=str))
+    classes = tuple(sorted({found.rule for found in job.findings if found.rule in AT_ONCE or found.type in AT_ONCE}))
+    return Request(
+        job=job.id,
+        sha256=job.item.sha256,
+        level=level,
+        regime=regime,
+        claims=claims,
+        classes=classes,
+        ended=ended.word if ended else None,
+        copies=asking.copies,
+        purpose=asking.purpose.strip(),
+        recipients=asking.recipients,
+        return_by=asking.return_by,
+        consent_no=asking.consent_no.strip(),
+        organ=asking.organ.strip(),
+        province=asking.province.strip(),
+        requester=person.id,
+        natural=person.natural,
+        unit=asking.unit.strip() or person.unit,
+        applicant=asking.applicant.strip(),
+        made_at=entry.moment,
+    )
+
+
+def _role(case: Case, person: Person) -> Role:
+    """Return the one role in which somebody can sign what waits; where several could, the lowest that is asked for."""
+    step = approval.pending(case)
+    fitting = [role for role in (step.roles if step else ()) if role in person.roles]
+    return fitting[0] if fitting else next(iter(person.roles), Role.OPERATOR)
+
+
+def _copy(case: Case, job: Job, operator: Person, at: float) -> Copy:
+    """Return the first copy of what is let go."""
+    request = case.request
+    mark = next((f.mark for f in job.findings if f.mark is not None and f.mark.level is request.level), None)
+    return Copy(
+        id=copy_id(job.id, 1),
+        job=job.id,
+        case=case.id,
+        number=1,
+        total=case.cleared[-1].copies,
+        title=job.item.name,
+        level=weigh(request).level,
+        regime=request.regime,
+        term=(mark.term or "") if mark else "",
+        organ=request.organ,
+        consent_no=request.consent_no,
+        purpose=request.purpose,
+        recipients=tuple(recipient.name for recipient in request.recipients),
+        unit=request.unit,
+        requester=request.requester,
+        approved_by=tuple(word.name for word in case.signatures),
+        operator=operator.id,
+        at=at,
+        due=request.return_by or 0.0,
+    )

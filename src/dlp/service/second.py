@@ -1,0 +1,135 @@
+"""What needs a second person: asked for by one, done when another one confirms it, in one transaction.
+
+One mechanism for accounts, roles, retention, destruction, incidents: an operation whose row in the table of rights
+names a second person is a `Change` that waits. Both rights are looked at again at the moment of the confirmation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dlp.errors import Conflict, NotFound, UsageError
+from dlp.model import Frozen, Say, evolve
+from dlp.rights import Operation, Person, check_second, right
+from dlp.service.acting import Acting, now, refused
+from dlp.service.keys import new_id
+from dlp.store.entry import Entry
+from dlp.store.record import Columns, Kind, RecordFilter
+
+WAITING, DONE, TURNED_DOWN = "waiting", "done", "turned-down"
+
+
+class Change(Frozen, frozen=True, kw_only=True):
+    """Something that one person asked for and another one has to confirm."""
+
+    id: str
+    version: int = 1
+    operation: Operation
+    subject: str
+    """What it is done to: an account, a job, a list, an incident."""
+    words: dict[str, Any]
+    """What the operation needs to know; never a password, never content."""
+    reason: str = ""
+    by: str
+    state: str = WAITING
+    second: str = ""
+    at: float
+    until: float
+
+
+CHANGES = Kind(
+    "change", Change, lambda one: Columns(state=one.state, job=one.subject, who=one.by, due=one.until, at=one.at)
+)
+Doing = Callable[[Entry, Change], Any]
+"""Does what was confirmed, inside the transaction, and appends its own event; returns what there is to tell."""
+
+
+class Seconds:
+    """Everything that waits for a second person at one site."""
+
+    def __init__(self, acting: Acting, *doing: Mapping[Operation, Doing]) -> None:
+        self._acting = acting
+        self._doing = {operation: does for one in doing for operation, does in one.items()}
+
+    def ask(self, operation: Operation, subject: str, words: dict[str, Any], *, reason: str = "") -> Change:
+        """Note what somebody wants done; Denied when he may not. It waits for its second person."""
+        if operation not in self._doing or not right(operation).second:
+            raise ValueError(f"{operation} needs no second person")
+        moment = time.time()
+        with self._acting.demand(operation, subject=subject) as entry:
+            change = Change(
+                id=new_id(moment),
+                operation=operation,
+                subject=subject,
+                words=words,
+                reason=reason,
+                by=self._acting.person.id,
+                at=moment,
+                until=moment + self._acting.config.people.confirm_hours * 3_600,
+            )
+            entry.put(CHANGES, change)
+            body = {"operation": operation.value, "subject": subject, "change": change.id}
+            entry.append(change.by, "asked", "", body)
+        return change
+
+    def waiting(self) -> tuple[Change, ...]:
+        """Return what waits for a second person, newest first."""
+        moment = time.time()
+        found = self._acting.store.records(CHANGES, RecordFilter(states=(WAITING,)))
+        return tuple(one for one in found if one.until > moment)
+
+    def get(self, id: str) -> Change:  # noqa: A002  the column's name
+        """Return one of them; NotFound when there is none."""
+        return self._acting.store.record(CHANGES, id)
+
+    def confirm(self, id: str) -> tuple[Change, Any]:  # noqa: A002  as above
+        """Do what was asked for, on the word of a second person; return it and what there is to tell."""
+        person = self._acting.person
+        with self._acting.store.change() as entry:
+            change = _waiting(entry, id)
+            no = check_second(change.operation, _first(entry, change), now(entry, person))
+            if no is None:
+                done: Change = evolve(change, version=change.version + 1, state=DONE, second=person.id)
+                entry.put(CHANGES, done)
+                return done, self._doing[change.operation](entry, done)
+            error = refused(entry, person, change.operation, no, subject=change.subject)
+        raise error
+
+    def turn_down(self, id: str, reason: str) -> Change:  # noqa: A002  as above
+        """Turn down what waits: whoever could confirm it does, or whoever asked for it."""
+        if not reason.strip():
+            raise UsageError(Say("须写明理由", "a reason is required"))
+        person = self._acting.person
+        with self._acting.store.change() as entry:
+            change = _waiting(entry, id)
+            no = check_second(change.operation, _first(entry, change), now(entry, person))
+            if no is None or change.by == person.id:
+                turned: Change = evolve(change, version=change.version + 1, state=TURNED_DOWN, second=person.id)
+                entry.put(CHANGES, turned)
+                body = {"operation": change.operation.value, "subject": change.subject, "reason": reason.strip()}
+                entry.append(person.id, "turned-down", "", {**body, "change": change.id})
+                return turned
+            error = refused(entry, person, change.operation, no, subject=change.subject)
+        raise error
+
+
+def _first(entry: Entry, change: Change) -> Person:
+    """Return who asked, as his account is now."""
+    return now(entry, Person(id=change.by, natural=change.by, name=change.by))
+
+
+def _waiting(entry: Entry, id: str) -> Change:  # noqa: A002  as above
+    change = entry.find(CHANGES, id)
+    if change is None:
+        raise NotFound(
+            Say(f"没有待确认的事项 {id}", f"nothing of this number waits: {id}"),
+            Say("用 dlp people waiting 查看", "see `dlp people waiting`"),
+        )
+    if change.state != WAITING or time.time() >= change.until:
+        raise Conflict(
+            Say(f"事项 {id} 已办结、撤回或过期", f"{id} was done, turned down, or has lapsed"),
+            Say("需要时重新提出", "ask for it anew if it is still needed"),
+        )
+    return change
