@@ -12,66 +12,14 @@ import pytest
 
 from dlp import account, config
 from dlp.account import ACCOUNTS
-from dlp.config import Config
 from dlp.errors import Conflict, Denied, DlpError, NotFound, UsageError
 from dlp.model import evolve
 from dlp.rights import RIGHTS, Operation, Role, right
 from dlp.service import accounts
 from dlp.service.acting import Acting
 from dlp.service.people import People
-from dlp.service.second import Seconds
 from dlp.store.sqlite import SqliteStore
-
-FIRST = {
-    Role.SYSTEM: ("sys", "系统员", "s1"),
-    Role.SECURITY: ("sec", "保密管理", "s2"),
-    Role.AUDITOR: ("aud", "审计员", "s3"),
-}
-PASSWORD = "Correct-Horse-7"
-
-
-class House:
-    """The people of a site, and who is logged in as whom."""
-
-    def __init__(self, root: Path) -> None:
-        self.config: Config = config.parse("", file="test", base=root)
-        self.store = SqliteStore.open(root / "gate.db", create=True)
-        self.people = People(self.store, self.config.people)
-        self.given = self.people.begin(FIRST)
-        self._tokens: dict[str, str] = {}
-
-    def token(self, account: str) -> str:
-        """Log an account in, once; its one-time password is changed first."""
-        if account not in self._tokens:
-            if account in self.given:
-                self.people.change_password(account, self.given.pop(account), PASSWORD)
-            self._tokens[account] = self.people.log_in(account, PASSWORD)
-        return self._tokens[account]
-
-    def acting(self, account: str) -> Acting:
-        """Return somebody at work."""
-        return Acting.at(self.config, self.store, self.token(account))
-
-    def seconds(self, account: str) -> Seconds:
-        """Return what waits for a second person, as somebody sees it."""
-        return Seconds(self.acting(account), accounts.doing())
-
-    def add(self, account: str, *roles: Role, natural: str = "", unit: str = "综合科") -> None:
-        """Add an account by the two persons that it takes."""
-        words = {"name": account, "natural": natural or f"n-{account}", "unit": unit}
-        asked = self.seconds("sys").ask(Operation.ACCOUNT_ADD, account, words)
-        _, self.given[account] = self.seconds("sec").confirm(asked.id)
-        if roles:
-            self.roles(account, *roles)
-
-    def roles(self, account: str, *roles: Role) -> None:
-        """Give roles, by the two persons that it takes."""
-        asked = self.seconds("sec").ask(Operation.ROLE_CHANGE, account, {"roles": [role.value for role in roles]})
-        self.seconds("sys").confirm(asked.id)
-
-    def kinds(self) -> list[str]:
-        """Return the kinds of all events."""
-        return [event.kind for event in self.store.events()]
+from staff import FIRST, PASSWORD, House
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,7 @@ STEPS = {
         *("before SET_JOB_ATTRIBUTES", "after SET_JOB_ATTRIBUTES", "before CANCEL_JOB", "after CANCEL_JOB"),
     ),
 }
-OFTEN = {(State.RELEASED, "before answer"), (State.RELEASED, "after SEND_DOCUMENT"), (State.HELD, "after held")}
+OFTEN = {(State.RELEASED, "before answer"), (State.RELEASED, "after SEND_DOCUMENT"), (State.HELD, "before held")}
 
 
 def cases() -> list[object]:

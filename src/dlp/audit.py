@@ -54,6 +54,7 @@ class Wrong(Enum):
     UNREADABLE = "unreadable"
     KEY = "key"
     CHECKPOINT = "checkpoint"
+    RECORD = "record"
 
 
 class Fault(Frozen, frozen=True, kw_only=True):

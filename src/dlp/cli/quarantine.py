@@ -118,6 +118,8 @@ def _show(job: Job) -> None:
         (tr("类型", "media"), item.media or "-"),
         ("SHA-256", item.sha256 or "-"),
     ]
+    if job.coverage is not None:
+        rows.append((tr("读取", "read"), job.coverage.to(lang)))
     if job.note is not None:
         rows.append((tr("说明", "note"), job.note.to(lang)))
     if job.certificate:

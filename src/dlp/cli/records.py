@@ -111,6 +111,7 @@ def job(held: Job, *, whole: bool) -> dict[str, Any]:
         "received": moment(held.created),
         "updated": moment(held.updated),
         "note": held.note.to(language()) if held.note else None,
+        "coverage": held.coverage.to(language()) if held.coverage else None,
     }
     if whole:
         row["findings"] = [finding(found) for found in held.findings]

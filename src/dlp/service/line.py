@@ -293,6 +293,7 @@ class Line:
                 verdict=seen.verdict,
                 findings=seen.findings,
                 gaps=seen.gaps,
+                coverage=receipt.coverage(seen.document),
             )
             return self._enforce(job, seen, body)
         finally:
@@ -514,7 +515,7 @@ class Line:
         return _outcome(job)
 
     def _tell(self, job: Job, source: Channel, seen: Inspection, action: Action, note: Say | None) -> None:
-        text = receipt.write(seen, action, note, self.config.site)
+        text = receipt.write(seen, action, note, self.config.site, read=job.coverage)
         try:
             # What is only late is not turned away where it came from.
             brief = receipt.brief(seen, action, note, self.config.site) if action > Action.ALERT else ""

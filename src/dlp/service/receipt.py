@@ -63,8 +63,11 @@ STATES: dict[State, Say] = {
 }
 
 
-def write(seen: Inspection, action: Action, note: Say | None, site: Site) -> str:
-    """Return the text of the receipt in the operators' language; it holds masked evidence only."""
+def write(seen: Inspection, action: Action, note: Say | None, site: Site, *, read: Say | None = None) -> str:
+    """Return the text of the receipt in the operators' language; it holds masked evidence only.
+
+    `read` says what was read and how (`coverage`), where the document is not at hand any more.
+    """
     lang = site.language
     zh = lang != "en"
     rows = [
@@ -76,7 +79,7 @@ def write(seen: Inspection, action: Action, note: Say | None, site: Site) -> str
     ]
     if seen.verdict.level is not None:
         rows.append(_row("级别" if zh else "Level", seen.verdict.level.value, zh=zh))
-    read = coverage(seen.document)
+    read = read or coverage(seen.document)
     if read is not None:
         rows.append(_row("读取" if zh else "Read", read.to(lang), zh=zh))
     if note is not None:

@@ -77,13 +77,16 @@ def verify(config: Config, books: SqliteStore | Path, given: Evidence | None = N
     begun, chains = _chains(config, given)
     key, events = (None, _exported(books)) if isinstance(books, Path) else _trail(books, faults)
     noted: dict[int, str] = {}
+    written: dict[str, str] = {}
     heads = {made.seq: made.head for made in kept.good}
-    report = audit.verify(_noting(events, noted), heads=heads, chains=chains, key=key)
+    report = audit.verify(_noting(events, noted, written), heads=heads, chains=chains, key=key)
     if not report.faults:
         faults += _beside(report, begun, key)
         if given.checkpoints is None and not isinstance(books, Path):
             faults += _lost(_checkpoints(config, given).good, noted)  # read anew: a gate at work signs meanwhile
         faults += _double(kept.good)
+        if not isinstance(books, Path):
+            faults += _records(books, report.count, written)
     return Verification(
         report=report,
         faults=(*report.faults, *faults),
@@ -214,13 +217,46 @@ def _exported(path: Path) -> Iterator[AuditEvent | None]:
         raise _no_file(path) from err
 
 
-def _noting(events: Iterable[AuditEvent | None], noted: dict[int, str]) -> Iterator[AuditEvent | None]:
-    """Give the events on, and keep of which checkpoints they tell."""
+def _noting(
+    events: Iterable[AuditEvent | None], noted: dict[int, str], written: dict[str, str]
+) -> Iterator[AuditEvent | None]:
+    """Give the events on, and keep of which checkpoints they tell, and of which records."""
     for event in events:
         if event is not None and event.kind == notary.KIND:
             number, digest = notary.numbers_of(event)
             noted[number] = digest
+        if event is not None:
+            _note_records(event, written)
         yield event
+
+
+def _note_records(event: AuditEvent, written: dict[str, str]) -> None:
+    told = event.body.get("records")
+    if isinstance(told, dict):
+        for name, digest in told.items():
+            if digest:
+                written[name] = digest
+            else:
+                written.pop(name, None)
+
+
+def _records(store: SqliteStore, verified: int, written: dict[str, str]) -> Iterator[Fault]:
+    """Give the records that are not as the trail last told of them: changed in the table, taken out, or put in."""
+    head, there = store.digests()
+    for event in store.events(after=verified):  # a gate or a desk at work wrote meanwhile
+        if event.seq > head:
+            break
+        _note_records(event, written)
+    for name in sorted(written.keys() | there.keys()):
+        if written.get(name) == there.get(name):
+            continue
+        if name not in there:
+            say = Say(f"记录 {name} 被移出任务库", f"the record {name} was taken out of the books")
+        elif name not in written:
+            say = Say(f"记录 {name} 在审计链中没有来历", f"the trail tells of no record {name}")
+        else:
+            say = Say(f"记录 {name} 与审计链所载不符", f"the record {name} is not what the trail tells of it")
+        yield Fault(wrong=Wrong.RECORD, say=say)
 
 
 def _beside(report: Report, begun: Sequence[Origin], key: Key | None) -> Iterator[Fault]:

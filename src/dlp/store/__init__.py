@@ -27,6 +27,8 @@ class Job(Frozen, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     findings: tuple[Finding, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    coverage: Say | None = None
+    """What of it was read and how, in words: what is told of a job is the same before and after a crash."""
     sealed: Sealed | None = None
     outgoing: str = ""
     """SHA-256 of the bytes that leave; the item's own unless a redacted copy does."""

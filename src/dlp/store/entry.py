@@ -21,7 +21,7 @@ from dlp.store import NEXT, Job, record, schema
 from dlp.store.record import Kind, RecordFilter, V
 
 LAST_EVENT = "SELECT seq, hash, mac FROM event ORDER BY seq DESC LIMIT 1"
-LAST_MOMENT = "SELECT at FROM event ORDER BY seq DESC LIMIT 1"
+LAST_MOMENT = "SELECT max(at) FROM event"
 ADD_EVENT = """
 INSERT INTO event (seq, at, actor, kind, job, body, prev, hash, mac)
 VALUES (:seq, :at, :actor, :kind, :job, :body, :prev, :hash, :mac)
@@ -76,10 +76,13 @@ class Entry:
 
     @property
     def moment(self) -> float:
-        """Return now, seconds since the epoch; never before the last event: a clock set back revives nothing."""
+        """Return now, seconds since the epoch; never before any event: a clock that was set back revives nothing."""
         if not self._moment:
             row = self.db.execute(LAST_MOMENT).fetchone()
-            last_at = datetime.fromisoformat(row[0]).timestamp() if row else 0.0
+            try:
+                last_at = datetime.fromisoformat(row[0]).timestamp() if row[0] else 0.0
+            except ValueError as err:
+                raise sqlite3.DatabaseError("an event has no moment") from err
             self._moment = max(time.time(), last_at)
         return self._moment
 
@@ -140,7 +143,7 @@ class Entry:
     def append(self, actor: str, kind: str, job: str, body: dict[str, Any]) -> None:
         """Chain and seal one event; the head was read inside the transaction, so two processes never fork the chain."""
         seq = self._seq + 1
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
         if self._written:
             body = {**body, "records": dict(self._written)}
             self._written.clear()

@@ -116,9 +116,7 @@ ONLY_RECORDS = {
     "until": "AND at < :until",
 }
 """What a filter of records adds to these: only what is asked for."""
-ALL_RECORDS = """
-SELECT kind, id, value FROM record WHERE (kind, id) > (:kind, :id) ORDER BY kind, id LIMIT :limit
-"""
+ALL_RECORDS = "SELECT kind, id, value FROM record"
 DROP_RECORD = "DELETE FROM record WHERE kind = :kind AND id = :id"
 
 _ENCODER = msgspec.msgpack.Encoder()

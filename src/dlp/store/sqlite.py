@@ -287,16 +287,11 @@ class SqliteStore:
         with self._look() as db:
             return int(db.execute(query, {**asked, "kind": kind.name}).fetchone()[0])
 
-    def digests(self) -> Iterator[tuple[str, str]]:
-        """Give each record's name, as events call it, and the digest of what lies in the table; unordered."""
-        after = ("", "")
-        while True:
-            with self._look() as db:
-                rows = db.execute(schema.ALL_RECORDS, {"kind": after[0], "id": after[1], "limit": PAGE}).fetchall()
-            yield from ((record.name(kind, id_), record.digest(value)) for kind, id_, value in rows)
-            if not rows:
-                return
-            after = rows[-1][:2]
+    def digests(self) -> tuple[int, dict[str, str]]:
+        """Return the sequence of the last event, and each record's digest at that moment, by how events call it."""
+        with self._snapshot() as db:
+            rows = db.execute(schema.ALL_RECORDS)
+            return last(db)[0], {record.name(kind, id_): record.digest(value) for kind, id_, value in rows}
 
     def unfinished(self) -> tuple[Job, ...]:
         """Return the jobs that are still on their way, oldest first."""
