@@ -30,7 +30,7 @@ from dlp.model import Action, Outcome, State
 from dlp.service import front, receipt
 from dlp.service.faults import trace
 from dlp.service.gate import threads
-from dlp.service.line import Line
+from dlp.service.line import TURNED_AWAY, Line
 from dlp.sources import Arrival, Found, ReleaseError, names
 from dlp.sources.cups import Ours
 from dlp.sources.printer import PDF, STREAM, PrinterSource, Ticket, key_of, wishes
@@ -147,6 +147,9 @@ class Gateway:
             thread.start()
         self._threads.append(loop)
         self._asking.submit(self._ask_again, missed)
+        for source in self._sources.values():
+            if source.spec.mode == "gateway":
+                self._asking.submit(self._tell_again, source)
         return self.port
 
     def call(self, work: Coroutine[Any, Any, V]) -> V:
@@ -264,6 +267,21 @@ class Gateway:
             if source is not None and number.isdecimal() and origin not in taken:
                 self._ask_for(source, int(number), origin)
             path.unlink()
+
+    def _tell_again(self, source: PrinterSource) -> None:
+        """Have CUPS told of jobs that it still has and that were turned away: an earlier run died before it could."""
+        while not self._stop.is_set() and source.cups.is_there:
+            try:
+                there = {ours.uuid for ours in source.cups.open_jobs(source.spec.cups_queue)}
+            except Refused:
+                return
+            except OSError:
+                self._stop.wait(LOOK_SECONDS)  # CUPS is not there yet
+                continue
+            for job in self._line.store.jobs(TURNED_AWAY, limit=MOST_JOBS) if there else ():
+                if (job.item.source, job.item.origin in there) == (source.name, True) and not job.certificate:
+                    self._line.repeat(job)
+            return
 
     def _ask_soon(self, sheet: _Sheet) -> None:
         """Have CUPS send again what came to an end too early, once it believes that it was taken."""

@@ -30,6 +30,8 @@ from dlp.store.sqlite import Beside, SqliteStore
 from dlp.vault import Pieces, Vault
 
 ACTOR = "gate"
+TURNED_AWAY = (State.HELD, State.BLOCKED, State.FAILED, State.REJECTED, State.REDACTED)
+"""Where a job came from, it is told that it did not leave, or not as it came."""
 DONE = (State.RELEASED, State.REFUSED, State.CANCELLED)
 """A job here needs its sealed copy no more."""
 LEAVING = (State.DECIDED, State.HELD, State.RELEASING)

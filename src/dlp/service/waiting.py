@@ -16,7 +16,7 @@ from dlp.model import State
 from dlp.service.faults import trace
 from dlp.service.gate import threads
 from dlp.service.gateway import Gateway
-from dlp.service.line import ACTOR, Line
+from dlp.service.line import ACTOR, TURNED_AWAY, Line
 from dlp.sources.cups import HELD_SECONDS
 from dlp.sources.held import Escaped, HeldSource, Waiting
 from dlp.store import JobFilter
@@ -28,7 +28,6 @@ SETTLE_SECONDS = 0.5
 """How long a job must have stood still: CUPS does not say whether its owner will send one more document."""
 AGAIN_SECONDS = 5.0
 """After a job could not be taken, or CUPS did not answer."""
-_TURNED_AWAY = (State.HELD, State.BLOCKED, State.FAILED, State.REJECTED, State.REDACTED)
 
 
 class Collector:
@@ -88,7 +87,7 @@ class Collector:
             return
         job = self._line.store.get(self._books[key]) if key in self._books else None
         if job is not None and job.state is not State.REFUSED:
-            if job.state in _TURNED_AWAY and waiting.ours.state == JobState.HELD:
+            if job.state in TURNED_AWAY and waiting.ours.state == JobState.HELD:
                 self._not_before[key] = now + HELD_SECONDS
                 self._line.repeat(job)
             return
