@@ -7,6 +7,7 @@ administrators is that of classified systems.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import secrets
@@ -21,8 +22,6 @@ from dlp.store.record import Columns, Kind
 DAY = 86_400.0
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 _HASHER = argon2.PasswordHasher()
-_NOBODY = _HASHER.hash("nobody has this password")
-"""Is tried where there is no account, so that a name that does not exist takes as long as one that does."""
 _CLASSES = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
 _EARLIER = 3
 _ALPHABET = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -92,9 +91,15 @@ def hashed(password: str) -> str:
 def fits(kept: str, password: str) -> bool:
     """Tell whether a password is the one that is kept; takes as long where there is none."""
     try:
-        return _HASHER.verify(kept or _NOBODY, password) and bool(kept)
+        return _HASHER.verify(kept or _nobody(), password) and bool(kept)
     except argon2.exceptions.VerificationError:
         return False
+
+
+@functools.cache
+def _nobody() -> str:
+    """Return what is tried where there is no account: a name that does not exist takes as long as one that does."""
+    return _HASHER.hash("nobody has this password")
 
 
 def one_time() -> str:
