@@ -125,12 +125,18 @@ def is_certified(site: Place) -> bool:
     return certificate.is_genuine(signed) and signed.output_sha256 == sha256
 
 
-def survives(template: Path, root: Path, verdict: str, call: str, number: int, *, only: str = "") -> None:
-    """Kill at the `number`-th system call of kind `call` (on the file `only` of the state); let the gate run again."""
+def survives(template: Path, root: Path, verdict: str, call: str, number: int, *, only: str = "") -> bool:
+    """Kill at the `number`-th system call of kind `call` (on the file `only` of the state); let the gate run again.
+
+    False where there was no such call this time: how often a busy machine makes the gate look again is not fixed.
+    """
     site = prepared(template, root, verdict)
     path = ("-P", str(site.state / only)) if only else ()
     killed = traced(site, call, *path, "-e", f"inject={call}:signal=SIGKILL:when={number}")
-    assert killed.returncode in (-9, 137), f"{call} {number} was not reached: {killed.returncode} {killed.stderr}"
+    if killed.returncode == 0:
+        ends(site, verdict)
+        return False
+    assert killed.returncode in (-9, 137), f"{call} {number}: {killed.returncode} {killed.stderr}"
     for path in site.released.iterdir():
         whole = path.name.startswith(".dlp-") or verdict in ("allow", "redact")
         assert whole, f"{path.name} leaked at {call} {number}"
@@ -142,6 +148,7 @@ def survives(template: Path, root: Path, verdict: str, call: str, number: int, *
     except AssertionError as err:
         raise AssertionError(f"after kill at {call} {number}: {err}") from err
     shutil.rmtree(root)
+    return True
 
 
 def matrix(template: Path, tmp_path: Path, verdict: str, calls: str, *, one_in: int = 1) -> int:
@@ -162,8 +169,8 @@ def matrix(template: Path, tmp_path: Path, verdict: str, calls: str, *, one_in: 
             pool.submit(survives, template, tmp_path / f"{call}-{number}", verdict, call, number)
             for call, number in points[one_in // 2 :: one_in]
         ]
-        for run in runs:
-            run.result()
+        reached = sum(run.result() for run in runs)
+    assert reached >= 0.9 * len(runs), f"only {reached} of {len(runs)} points were reached"
     return len(points)
 
 
@@ -196,8 +203,7 @@ def test_killed_at_every_move_of_the_audit_key(template: Path, tmp_path: Path) -
             pool.submit(survives, template, tmp_path / str(n), "redact", "pwrite64", n, only="audit.key")
             for n in range(1, moves + 1)
         ]
-        for run in runs:
-            run.result()
+        assert sum(run.result() for run in runs) >= moves - 1
 
 
 @pytest.mark.long
