@@ -36,12 +36,19 @@ class Folder(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
     watch: Path
     release: Path
+    returns: Path | None = None
+    """Private folder where a state secret is handed back that may not be kept; else `WATCH-退还` beside `watch`."""
     owner: str = ""
     target: str = ""
     settle_seconds: Positive = 1.0
     watcher: Watcher = "auto"
     poll_seconds: Positive = 1.0
     sweep_seconds: Positive = 30.0
+
+    @property
+    def back(self) -> Path:
+        """Return the folder where files are handed back."""
+        return self.returns or self.watch.with_name(f"{self.watch.name}-退还")
 
 
 Address = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -123,6 +130,8 @@ class VaultSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     work_key: Path = Path("quarantine/work.age-key")
     block_retention_days: Annotated[int, Meta(ge=0)] = 30
     """How long the sealed copy of a blocked file stays as evidence; 0 keeps none."""
+    outside: Path | None = None
+    """A file of age public keys whose private halves are on no machine of this gate: for `site.withhold = "seal"`."""
 
 
 class StoreSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -279,7 +288,10 @@ def _anchored(config: Config, base: Path) -> Config:
 
     return evolve(  # type: ignore[no-any-return]
         config,
-        folders=tuple(evolve(f, watch=at(f.watch), release=at(f.release)) for f in config.folders),
+        folders=tuple(
+            evolve(f, watch=at(f.watch), release=at(f.release), returns=at(f.returns) if f.returns else None)
+            for f in config.folders
+        ),
         printers=tuple(evolve(p, receipts=at(p.receipts)) if p.receipts else p for p in config.printers),
         packs=evolve(
             config.packs,
@@ -292,6 +304,7 @@ def _anchored(config: Config, base: Path) -> Config:
             folder=at(config.vault.folder),
             identity=at(config.vault.identity),
             work_key=at(config.vault.work_key),
+            outside=at(config.vault.outside) if config.vault.outside else None,
         ),
         store=evolve(config.store, path=at(config.store.path)),
         audit=evolve(
@@ -309,6 +322,9 @@ def _impossible(config: Config, file: str, where: dict[located.Path, int]) -> It
     def fault(key: located.Path, zh: str, en: str) -> Problem:
         return _fault(key, zh, en, file, where)
 
+    if config.site.withhold == "seal" and config.vault.outside is None:
+        zh = "withhold 为 seal 时须在 [vault] outside 写明机外公钥：本机不得留有能打开的副本"
+        yield fault(("site", "withhold"), zh, "to seal what is withheld, [vault] outside must name keys elsewhere")
     names: set[str] = set()
     for number, folder, watch in watched:
         if folder.name in names or not folder.name.strip():
@@ -326,6 +342,12 @@ def _impossible(config: Config, file: str, where: dict[located.Path, int]) -> It
                     ("folders", number, "release"),
                     f"放行文件夹与被监视的文件夹重叠，会形成循环：{folder.release}",
                     f"the release folder overlaps with a watched folder, which makes a loop: {folder.release}",
+                )
+            if any(_overlap(folder.back.resolve(), spot) for spot in (root, config.folders[other].release.resolve())):
+                yield fault(
+                    ("folders", number, "returns"),
+                    f"退还文件夹与被监视或放行的文件夹重叠：{folder.back}",
+                    f"the folder for what is handed back overlaps with a watched or a release folder: {folder.back}",
                 )
         for key, zh, en, path in _own_places(config):
             if _overlap(path, watch):
@@ -385,6 +407,8 @@ def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]
     yield ("vault", "folder"), "隔离库", "the vault", config.vault.folder.resolve()
     yield ("vault", "identity"), "私钥", "the private key", config.vault.identity.resolve()
     yield ("vault", "work_key"), "在途密钥", "the work key", config.vault.work_key.resolve()
+    if config.vault.outside is not None:
+        yield ("vault", "outside"), "机外公钥", "the keys outside", config.vault.outside.resolve()
     yield ("store", "path"), "任务库", "the job store", config.store.path.resolve().parent
     yield ("audit", "checkpoints"), "检查点文件", "the checkpoint file", config.audit.checkpoints.resolve()
     for number, path in enumerate(config.audit.recipients):
@@ -425,10 +449,13 @@ NOTES: dict[str, tuple[str, ...]] = {
         "本单位 This unit. qualification: 国家秘密载体印制资质 无 | 乙级 | 甲级; language: zh | en",
         "system: 本机涉密信息系统等级 非涉密 | 秘密 | 机密 | 绝密；非涉密机上的国家秘密一律拒绝并报告",
         "system: the highest state secret that this machine may hold by law; others are refused and reported.",
+        "withhold: 不得在本机留存的国家秘密 return 退还且不留存 | seal 密封给机外公钥（[vault] outside）",
+        "withhold: what may not be kept here is handed back (return), or sealed to a key elsewhere (seal).",
     ),
     "folders": (
         "外发文件夹，可写多个 [[folders]]。watch: 放入处；release: 放行处；watcher: auto | inotify | poll",
         "Outgoing folders, as many as you like. A network share is polled by itself (auto).",
+        "returns: 不得留存的国家秘密退还到此（默认为 watch 旁的“-退还”文件夹）。Where such files are handed back.",
     ),
     "printing": (
         "打印闸门。port: IPP 网关端口；cups: CUPS 的套接字；answer_seconds: 判定超过此秒数则先收下任务，判定后再处理",

@@ -43,6 +43,8 @@ from dlp.zones import Zones
 
 CANDIDATES_PER_HIT = 100
 """Raw candidates that are collected for each finding that is allowed; beyond it the text is a flood."""
+Stop = Callable[[Sequence[Finding]], bool]
+"""Tells of marks whether nothing more may be read."""
 SAME_TERM = 50
 """Places of one term that are all reported; after them one in each stretch of `STRETCH` characters."""
 
@@ -100,10 +102,16 @@ class Matcher:
         except Refused as err:
             raise _refusal(self._patterns[err.args[0]], err.args[1]) from err
 
-    def find(self, document: Document) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
-        """Return the findings of a document, in its order, and a gap when there were more than may be counted."""
+    def find(self, document: Document, stop: Stop | None = None) -> tuple[tuple[Finding, ...], tuple[Gap, ...]]:
+        """Return the findings of a document, in its order, and a gap when there were more than may be counted.
+
+        Marks are looked at first: where `stop` says so of them, they are all that is looked for.
+        """
         view = normalize(document.segments)
         raw = self._scan(view)
+        marks = lint.judge(view, list(self._marks(view, document, raw)))
+        if stop is not None and stop(marks):
+            return tuple(sorted(marks, key=_order)), ()
         context = self._context(view, document, raw)
         hits = self._hits(view, raw, context)
         flood = raw.flood or any(sum(hit.passes for hit in many) > self._max_hits for _, many in hits)
@@ -113,7 +121,7 @@ class Matcher:
         if not flood:
             findings += self._cut_in_two(view, document)
         findings += [f for known in self._sheets for f in self._forms(document, known, context)]
-        findings += lint.judge(view, list(self._marks(view, document, raw)))
+        findings += marks
         findings += [f for known in self._kinds for f in self._classes(view, known)]
         flood = flood or len(findings) > self._max_hits
         if len(findings) > self._max_hits:
@@ -122,6 +130,11 @@ class Matcher:
         findings.sort(key=_order)
         gaps = (Gap(kind=GapKind.HIT_CAP, detail=f"more than {self._max_hits} hits"),) if flood else ()
         return tuple(findings), gaps
+
+    def find_marks(self, document: Document) -> list[Finding]:
+        """Return the marks of a document, and look for nothing else."""
+        view = normalize(document.segments)
+        return lint.judge(view, list(self._marks(view, document, self._scan(view))))
 
     def explain(self, document: Document) -> tuple[Candidate, ...]:
         """Return every candidate of a document: what was kept, what was dropped, and why."""

@@ -156,6 +156,9 @@ class State(Enum):
     REJECTED = "rejected"  # a reviewer said no
     FAILED = "failed"  # a bug of ours; stays sealed
     CANCELLED = "cancelled"  # its owner took it back before it left
+    WITHHELD = "withheld"  # a state secret that this machine may not hold: nothing of it is kept that can be read here
+    RETURNED = "returned"  # given back to whoever it belongs to, against a receipt
+    HANDED_OVER = "handed-over"  # what was sealed went to somebody else, against a receipt
 
 
 class Frozen(msgspec.Struct, frozen=True, kw_only=True):

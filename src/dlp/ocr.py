@@ -20,7 +20,7 @@ import time
 import unicodedata
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -57,6 +57,11 @@ TELLING = 4
 LIE = "a font shows other characters than it says"
 LIES = 8
 """Characters seen on a page where its text says something else entirely: from here on the text is not believed."""
+
+
+Stop = Callable[[Document], bool]
+"""Tells of what was read so far whether nothing more may be read."""
+STOPPED = "reading stopped at a state-secret mark"
 
 
 class _Turns:
@@ -216,10 +221,15 @@ class Ocr:
         if process is not None:
             process.close()
 
-    def read(self, untrusted: Document) -> Document:
-        """Return the document with its pictures read; without pictures, the document itself."""
+    def read(self, untrusted: Document, stop: Stop | None = None) -> Document:
+        """Return the document with its pictures read; without pictures, the document itself.
+
+        Where `stop` says of its text, or of what one picture says, that nothing more may be read, nothing more is.
+        """
         if not untrusted.pictures:
             return untrusted
+        if stop is not None and stop(untrusted):
+            return _stopped(untrusted)
         until = time.monotonic() + self._limits.ocr_seconds
         page = _Pages(untrusted)
         seen: dict[bytes, look.Said | _Failed] = {}  # a logo on every page is read once; gone with the item
@@ -235,6 +245,9 @@ class Ocr:
                     self._believe(key)
             else:
                 page.add(picture, seen[key], self._limits)
+                fresh = page.fresh()
+                if stop is not None and fresh and stop(Document(media=untrusted.media, segments=fresh)):
+                    return _stopped(page.document())
         return page.document()
 
     def _drawn(self, untrusted: Document, page: _Pages) -> Iterator[Picture]:
@@ -309,12 +322,19 @@ class Ocr:
         process.close()
 
 
+def _stopped(untrusted: Document) -> Document:
+    """Return a document of which nothing more is read: what it has left unread is never clean."""
+    gap = Gap(kind=GapKind.NO_OCR, detail=STOPPED)
+    return evolve(untrusted, pictures=(), gaps=(*untrusted.gaps, gap))  # type: ignore[no-any-return]
+
+
 class _Pages:
     """Puts together what a document says by itself and what was seen in its pictures."""
 
     def __init__(self, untrusted: Document) -> None:
         self._untrusted = untrusted
         self._segments: list[Segment] = []
+        self._asked = 0
         self._gaps: dict[Gap, None] = {}
         self._quality: dict[tuple[tuple[str, ...], int | None], float] = {}
         self._unread: set[tuple[tuple[str, ...], int | None]] = set()
@@ -323,6 +343,11 @@ class _Pages:
         for segment in untrusted.segments:
             if segment.strip is not None:
                 self._texts.setdefault((segment.part, segment.strip.page), []).append(segment)
+
+    def fresh(self) -> tuple[Segment, ...]:
+        """Return what was read in pictures since this was asked last."""
+        first, self._asked = self._asked, len(self._segments)
+        return tuple(self._segments[first:])
 
     def add(self, picture: Picture, said: look.Said | _Failed, limits: Limits) -> None:
         """Add what was read in one picture, or the reason why nothing was."""

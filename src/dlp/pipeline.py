@@ -17,7 +17,7 @@ from typing import NamedTuple
 from dlp import alike, durable, engrave, odd, plan, told, values
 from dlp.errors import ConfigError
 from dlp.marks import lint
-from dlp.match import Matcher
+from dlp.match import Matcher, Stop
 from dlp.model import (
     Action,
     Certificate,
@@ -91,18 +91,20 @@ class _Wish(NamedTuple):
     needles: tuple[str, ...]
 
 
-def inspect(item: Item, body: int | None, kit: Kit) -> Inspection:
+def inspect(item: Item, body: int | None, kit: Kit, stop: Stop | None = None) -> Inspection:
     """Return what is seen in the bytes of fd `body`; None stands for an item above the size limit.
 
-    The fd may be at any position; it is read from the start and left open.
+    The fd may be at any position; it is read from the start and left open. Where `stop` says so of the marks that were
+    found so far, nothing more is read, and nothing but marks is looked for.
     """
     began = time.perf_counter()
     if body is None:
         untrusted = Document(media="", gaps=(Gap(kind=GapKind.TOO_BIG, detail="larger than limits.file_bytes"),))
     else:
-        untrusted = kit.sandbox.extract(body, name=item.name, size=os.fstat(body).st_size)
+        early = (lambda so_far: stop(kit.matcher.find_marks(so_far))) if stop is not None else None
+        untrusted = kit.sandbox.extract(body, name=item.name, size=os.fstat(body).st_size, stop=early)
     read = time.perf_counter()
-    findings, match_gaps = kit.matcher.find(untrusted)
+    findings, match_gaps = kit.matcher.find(untrusted, stop)
     findings = (*findings, *odd.find(item, untrusted))
     today = datetime.now().astimezone().date()
     findings = lint.dated(exempt(findings, kit.policy.exemptions, kit.matcher.digest_of, today), today)

@@ -28,7 +28,7 @@ from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
 from dlp.model import Box, Cut, Document, Frozen, Gap, GapKind, Mode, Plate, Removed, Say, Stamp, evolve
-from dlp.ocr import LIE, Ocr
+from dlp.ocr import LIE, Ocr, Stop
 from dlp.wire import Fault, Intake, WireError
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -158,16 +158,17 @@ class Sandbox:
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def extract(self, fd: int, *, name: str, size: int) -> Document:
+    def extract(self, fd: int, *, name: str, size: int, stop: Stop | None = None) -> Document:
         """Return what the regular file `fd` of `size` bytes says; it may be at any position and stays open.
 
-        Never raises for a bad document: whatever kept it from being read whole is a gap in the Document returned.
+        Never raises for a bad document: whatever kept it from being read whole is a gap in the Document returned. Where
+        `stop` says so of what was read so far, no more of its pictures are read; that is a gap too.
         """
         task = orders.Task(what="extract", name=name[:NAME_BYTES], size=size)
-        document = self._ocr.read(self._read(fd, task))
+        document = self._ocr.read(self._read(fd, task), stop)
         if any(gap.detail == LIE for gap in document.gaps):
             # Its text is worth nothing: once more, every page as the scan that it might as well be.
-            document = self._ocr.read(self._read(fd, evolve(task, drawn=True)))
+            document = self._ocr.read(self._read(fd, evolve(task, drawn=True)), stop)
         return document
 
     def redact(self, fd: int, *, name: str, media: str, cuts: tuple[Cut, ...], mode: Mode = Mode.AUTO) -> Made | Gap:

@@ -12,6 +12,7 @@ from dlp.model import Frozen, Level
 
 Qualification = Literal["无", "乙级", "甲级"]
 System = Literal["非涉密", "秘密", "机密", "绝密"]
+Withhold = Literal["return", "seal"]
 
 
 class Site(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +25,14 @@ class Site(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     system: System = "非涉密"
     """涉密信息系统等级 of this machine: the highest state secret that may be stored and processed here."""
     language: Literal["zh", "en"] = "zh"
+    withhold: Withhold = "return"
+    """What becomes of a state secret that may not be here: `return` hands it back and keeps nothing, `seal` keeps it
+    sealed to a key that is not on this machine ([vault] outside)."""
 
     def holds(self, level: Level) -> bool:
         """Tell whether a state secret of `level` may be on this machine at all."""
         return self.system != "非涉密" and level <= Level(self.system)
+
+    def prints(self, level: Level) -> bool:
+        """Tell whether this unit is qualified to print a state secret of `level`, wherever it comes from."""
+        return self.qualification == "甲级" or (self.qualification == "乙级" and level < Level.TOP_SECRET)

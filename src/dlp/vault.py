@@ -110,18 +110,27 @@ class _Writer:
 class Vault:
     """One vault folder with its keys. Thread-safe: every object is handled by the one thread that runs its job."""
 
-    def __init__(self, folder: Path, public: x25519.Recipient, work: x25519.Identity, identity: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        public: x25519.Recipient,
+        work: x25519.Identity,
+        identity: Path,
+        outside: Sequence[x25519.Recipient] = (),
+    ) -> None:
         self._objects = folder / "q"
+        self._outside = tuple(outside)
         self._public = public
         self._work = work
         self._identity_path = identity
 
     @classmethod
-    def create(cls, folder: Path, *, identity: Path, work: Path) -> Self:
+    def create(cls, folder: Path, *, identity: Path, work: Path, outside: Path | None = None) -> Self:
         """Open the vault at `folder`; at first start make the folder (0700) and the keys (0600).
 
         A key is never made anew beside objects that the old one sealed: VaultError then, and where the private key is
-        here but does not belong to the public one.
+        here but does not belong to the public one. `outside` is a file of public keys whose private halves are on no
+        machine of this gate; VaultError where one of them opens what this machine can open.
         """
         _private_folder(folder)
         _private_folder(folder / "q")
@@ -145,7 +154,14 @@ class Vault:
                 Say(f"私钥 {identity} 与公钥 {recipient} 不配对", f"{identity} does not belong to {recipient}"),
                 Say("请从备份恢复配对的密钥文件", "restore the pair from a backup"),
             )
-        return cls(folder, public, read_identity(work), identity)
+        own = read_identity(work)
+        others = read_recipients(outside) if outside is not None else ()
+        if {str(public), str(own.to_public())} & {str(one) for one in others}:
+            raise VaultError(
+                Say(f"{outside} 中有本机密钥的公钥", f"{outside} names a key that is on this machine"),
+                Say("须用私钥不在本机的公钥", "name public keys whose private halves are elsewhere"),
+            )
+        return cls(folder, public, own, identity, others)
 
     @property
     def can_open(self) -> bool:
@@ -203,6 +219,41 @@ class Vault:
                 os.close(body)
             return
         self._seal(_Tee(_file(body), -1, -1), id, [self._public], lambda: None)
+
+    @property
+    def has_outside(self) -> bool:
+        """Tell whether there are keys outside this machine to seal to."""
+        return bool(self._outside)
+
+    def close_outside(self, id: str, body: int | None) -> None:  # noqa: A002  the job's word
+        """Re-seal object `id` so that no key of this machine opens it; `body` is its plaintext when that is at hand.
+
+        Idempotent as `close_to_public` is. VaultError where there is no key outside.
+        """
+        if not self._outside:
+            raise VaultError(
+                Say("没有配置机外公钥", "there is no key outside this machine"),
+                Say("在 [vault] outside 写明", "name one in [vault] outside"),
+            )
+        plain = self._plain_by_work_key(id) if body is None else body
+        if plain is None:
+            return
+        try:
+            self._seal(_Tee(_file(plain), -1, -1), id, self._outside, lambda: None)
+        finally:
+            if body is None:
+                os.close(plain)
+
+    def copy_out(self, id: str, target: Path) -> None:  # noqa: A002  the job's word
+        """Write object `id` to a new file as it is, sealed. VaultError when there is none; OSError for the target."""
+        try:
+            fd = os.open(self._path(id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as err:
+            raise _no_object(id) from err
+        try:
+            durable.write_new(target, fd)
+        finally:
+            os.close(fd)
 
     def keep_outgoing(self, id: str, body: int) -> None:  # noqa: A002  the job's word
         """Seal what is to leave for job `id`, where that is not the object as it was taken, until it has left."""
@@ -286,10 +337,7 @@ class Vault:
             with self._path(id).open("rb") as file:
                 pyrage.decrypt_io(file, cast("BinaryIO", writer), identities)
         except FileNotFoundError as err:
-            raise VaultError(
-                Say(f"隔离库中没有 {id}", f"there is no object {id} in the vault"),
-                Say("它可能已被销毁；请查审计记录", "it may have been destroyed; see the audit trail"),
-            ) from err
+            raise _no_object(id) from err
         except pyrage.DecryptError as err:
             if self.can_open:
                 raise _damaged(id) from err
@@ -435,6 +483,13 @@ def _unread(err: Exception) -> VaultError:
     return VaultError(
         Say(f"原文件读取失败：{why}；文件原样保留", f"reading the file failed: {why}; it stays where it is"),
         Say("请检查存放该文件的磁盘或网络共享", "check the disk or network share that holds it"),
+    )
+
+
+def _no_object(id: str) -> VaultError:  # noqa: A002  the job's word
+    return VaultError(
+        Say(f"隔离库中没有 {id}", f"there is no object {id} in the vault"),
+        Say("它可能已被销毁；请查审计记录", "it may have been destroyed; see the audit trail"),
     )
 
 

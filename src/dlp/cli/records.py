@@ -12,6 +12,7 @@ from dlp import approval
 from dlp.account import Account
 from dlp.approval import Case, CaseState
 from dlp.cli.faces import language
+from dlp.incident import Incident, Taken
 from dlp.ladder import Step
 from dlp.model import Finding, Gap, Inspection, Mark, Outcome, Reason, Verdict
 from dlp.request import duties, weigh
@@ -178,6 +179,47 @@ def case(one: Case, now: CaseState) -> dict[str, Any]:
         "steps": [_step(one, step) for step in one.steps],
         "cleared": [{"number": given.number, "copies": given.copies, "at": moment(given.at)} for given in one.cleared],
     }
+
+
+def incident(one: Incident, now: float) -> dict[str, Any]:
+    """Return an incident as it stands now."""
+    left = one.hours_left(now)
+    return {
+        "incident": one.id,
+        "step": one.step.value,
+        "cause": one.cause.value,
+        "by": one.by,
+        "at": moment(one.at),
+        "found": moment(one.found),
+        "report_by": moment(one.due),
+        "hours_left": round(left, 2) if left is not None else None,
+        "reported": moment(one.reported_at) if one.reported_at else None,
+        "reported_to": one.reported_to or None,
+        "receipt": one.receipt or None,
+        "level": one.level.value if one.level else None,
+        "job": one.job or None,
+        "sha256": one.sha256 or None,
+        "name": one.title or None,
+        "what": one.what,
+        "steps": [_taken(taken) for taken in one.steps],
+        "notes": [_taken(taken) for taken in one.notes],
+        "tasks": [
+            {
+                "number": task.number,
+                "what": task.what,
+                "owner": task.owner,
+                "due": moment(task.due),
+                "done": moment(task.done_at) if task.done_at else None,
+                "done_by": task.done_by or None,
+            }
+            for task in one.tasks
+        ],
+        "version": one.version,
+    }
+
+
+def _taken(taken: Taken) -> dict[str, Any]:
+    return {"step": taken.step.value, "by": taken.by, "at": moment(taken.at), "note": taken.note}
 
 
 def _step(one: Case, step: Step) -> dict[str, Any]:

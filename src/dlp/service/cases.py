@@ -17,6 +17,7 @@ from dlp.model import Frozen, Say, State, evolve
 from dlp.refusals import Refusal
 from dlp.request import AT_ONCE, Claim, Recipient, Request, weigh
 from dlp.rights import CENTRE, Denial, Operation, Person, Role, Why, check
+from dlp.service import incidents
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
 from dlp.store import Job
@@ -116,7 +117,8 @@ class Cases:
                 return made
             error = refused(entry, person, Operation.APPROVAL_REQUEST, made, job=job.id)
             if isinstance(made, Refusal) and made.report:
-                entry.append(person.id, "must-report", job.id, {"why": made.why.value})
+                opened = incidents.open_refused(entry, job, person.id, made.say)
+                entry.append(person.id, "must-report", job.id, {"why": made.why.value, **opened})
         raise error
 
     def binding(self, case: Case) -> Binding:

@@ -78,7 +78,7 @@ def run(
         running = _start(config, report)
         try:
             running.line.vault.drop_unfinished()  # first: a half-written object is in the way of its job
-            for job in running.store.unfinished():
+            for job in running.line.unfinished():
                 if not _is_leaving(running, job):
                     _carry_on(running, job)
             running.line.drop_leftovers()
@@ -152,6 +152,10 @@ def _tell_missing(line: Line, store: SqliteStore) -> None:
             if job not in sealed:
                 LOG.error("the sealed file of job %s is missing from the vault", job)
                 store.note(actor=ACTOR, kind="missing", job=job, body={"state": state.value})
+    for withheld in store.jobs((State.WITHHELD,)):
+        if withheld.sealed is not None and withheld.id not in sealed:
+            LOG.error("the sealed file of job %s is missing from the vault", withheld.id)
+            store.note(actor=ACTOR, kind="missing", job=withheld.id, body={"state": withheld.state.value})
 
 
 def _sweep_once(running: Running) -> None:
@@ -315,7 +319,7 @@ def _end_of_thread(args: threading.ExceptHookArgs) -> None:
 def _retry(running: Running) -> None:
     """Finish jobs that stood still because a folder was unwritable or a disk full."""
     stale = time.time() - RETRY_SECONDS
-    for job in running.store.unfinished():
+    for job in running.line.unfinished():
         if job.updated > stale or running.line.in_hand(job.id):
             continue
         if _is_leaving(running, job):

@@ -14,15 +14,17 @@ from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Say, State
 from dlp.rights import Operation, right
-from dlp.service import accounts, compiled, trail
+from dlp.service import accounts, compiled, incidents, trail
 from dlp.service.acting import Acting
 from dlp.service.cases import CASES, Cases
 from dlp.service.gate import load_packs, redactable, sandbox_of
+from dlp.service.incidents import Incidents
 from dlp.service.keys import deployment_key
 from dlp.service.line import Channel, Line
 from dlp.service.receipt import STATES
 from dlp.service.second import Seconds
 from dlp.service.trail import Evidence, Verification
+from dlp.service.withheld import Withheld
 from dlp.sources.folder import FolderSource
 from dlp.sources.held import HeldSource
 from dlp.sources.printer import PrinterSource
@@ -39,8 +41,10 @@ class Desk:
         self.config = config
         self.store = store
         self.acting = Acting.at(config, store, token)
-        self.seconds = Seconds(self.acting, accounts.doing())
+        self.seconds = Seconds(self.acting, accounts.doing(), incidents.doing())
         self.cases = Cases(self.acting)
+        self.incidents = Incidents(self.acting)
+        self.withheld = Withheld(self.acting, lambda: open_vault(config))
 
     @classmethod
     def open(cls, config: Config, token: str = "") -> Self:
@@ -194,7 +198,7 @@ class Desk:
 
 
 def _waiting(state: State | None) -> tuple[State, ...]:
-    return (state,) if state else (State.HELD, State.BLOCKED, State.FAILED)
+    return (state,) if state else (State.HELD, State.BLOCKED, State.FAILED, State.WITHHELD)
 
 
 class _reviewing:  # noqa: N801  used as a function
@@ -228,7 +232,9 @@ class _reviewing:  # noqa: N801  used as a function
 def open_vault(config: Config) -> Vault:
     """Return the vault of `config`, made at first start."""
     vault = config.vault
-    return Vault.create(Path(vault.folder), identity=Path(vault.identity), work=Path(vault.work_key))
+    return Vault.create(
+        Path(vault.folder), identity=Path(vault.identity), work=Path(vault.work_key), outside=vault.outside
+    )
 
 
 def channels(config: Config, key: bytes) -> dict[str, Channel]:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,11 @@ from dlp.config import Config
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
 from dlp.ratchet import Ratchet
-from dlp.service import certify, origins, signing
+from dlp.service import certify, incidents, origins, signing
 from dlp.service.gate import load_packs
 from dlp.sources.printer import PrinterSource
-from dlp.store.sqlite import KEY_FILE
+from dlp.store.sqlite import KEY_FILE, SqliteStore
+from dlp.vault import read_recipients
 
 LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
 
@@ -137,6 +139,53 @@ def _vault(config: Config) -> Iterator[Check]:
         yield Check(name="vault", ok=True, say=Say("私钥不在本机：本机不能打开隔离件", "the private key is elsewhere"))
 
 
+def _withheld(config: Config) -> Iterator[Check]:
+    outside = config.vault.outside
+    if config.site.withhold == "seal" and outside is not None:
+        try:
+            count = len(read_recipients(outside))
+            own = Path(config.vault.folder) / "recipient.txt"
+            ours = {str(one) for one in read_recipients(own)} if own.exists() else set()
+            mixed = bool(ours & {str(one) for one in read_recipients(outside)})
+        except DlpError as err:
+            yield Check(name="withheld", ok=False, say=err.say, exit=6)
+            return
+        say = Say(f"密封给机外公钥 {count} 个", f"sealed to {count} keys elsewhere")
+        bad = Say(f"{outside} 中有本机密钥的公钥", f"{outside} names a key that is on this machine")
+        yield Check(name="withheld", ok=not mixed, say=bad if mixed else say, exit=6)
+        return
+    for spec in config.folders:
+        there = next(p for p in (spec.back, *spec.back.parents) if p.exists())
+        ok = os.access(there, os.W_OK | os.X_OK) and there.is_dir()
+        state = Say("退还，不留存", "handed back, nothing is kept")
+        lack = Say("退还文件夹建不了：暂扣的文件退不回去", "it cannot be made: what is withheld cannot be handed back")
+        say = state if ok else lack
+        yield Check(name=f"withheld {spec.name}", ok=ok, say=Say(f"{spec.back}：{say.zh}", f"{spec.back}: {say.en}"))
+
+
+def _incidents(config: Config) -> Iterator[Check]:
+    path = Path(config.store.path)
+    if not SqliteStore.is_current(path):
+        return
+    try:
+        store = SqliteStore.open(path, create=False)
+        try:
+            late, unmended, count = incidents.late(store, time.time())
+        finally:
+            store.close()
+    except DlpError as err:
+        yield Check(name="incidents", ok=False, say=err.say, exit=err.exit)
+        return
+    say = Say(f"未结案 {count} 起", f"{count} open")
+    if late or unmended:
+        first = (*late, *unmended)[0].id
+        say = Say(
+            f"{say.zh}：逾期未报告 {len(late)} 起，整改逾期 {len(unmended)} 起（如 {first}）",
+            f"{say.en}: {len(late)} not reported within 24 hours, {len(unmended)} not mended in time (such as {first})",
+        )
+    yield Check(name="incidents", ok=not (late or unmended), say=say, exit=9)
+
+
 def _certificates(config: Config) -> Iterator[Check]:
     folder = certify.state_folder(config)
     if not (folder / signing.PRIVATE).exists():
@@ -193,6 +242,8 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _folders,
     _printers,
     _vault,
+    _withheld,
+    _incidents,
     _certificates,
     _trail,
     _space,

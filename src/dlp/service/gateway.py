@@ -496,7 +496,7 @@ class Gateway:
             outcome = settled.result() if done else None
         elif (job := self._line.store.get(job.id)).verdict is not None:
             outcome = Outcome(item=job.item, verdict=job.verdict, state=job.state, findings=job.findings, note=job.note)
-            if job.state in (State.HELD, State.BLOCKED):
+            if job.state in (State.HELD, State.BLOCKED, State.WITHHELD):
                 await self._loop.run_in_executor(self._asking, self._line.repeat, job)
         return self._verdict(sheet, outcome, ours, request)
 
@@ -509,8 +509,9 @@ class Gateway:
         status = Status.OK
         if outcome is not None:
             sheet.state = front.STATES[outcome.state]
-            if outcome.state in (State.HELD, State.BLOCKED, State.FAILED):
-                action = Action.BLOCK if outcome.state is State.BLOCKED else Action.QUARANTINE
+            if outcome.state in (State.HELD, State.BLOCKED, State.WITHHELD, State.FAILED):
+                refused = outcome.state in (State.BLOCKED, State.WITHHELD)
+                action = Action.BLOCK if refused else Action.QUARANTINE
                 sheet.said = receipt.brief(outcome, action, outcome.note, self.config.site)
                 if ours is not None:
                     status = Status.HELD_BY_CUPS

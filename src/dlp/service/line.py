@@ -9,31 +9,40 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
-from dlp import certificate, durable, imprint, pipeline, vault
+from dlp import certificate, durable, imprint, incident, pipeline, vault, withhold
 from dlp.config import Config
 from dlp.errors import Conflict, Denied, DlpError, StoreError, VaultError
-from dlp.model import Action, Certificate, Document, Inspection, Item, Outcome, Say, State, Verdict, evolve
+from dlp.incident import INCIDENTS, Cause, Freeze, Incident, Stopped
+from dlp.model import Action, Certificate, Document, Finding, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction, Stamped
 from dlp.service import certify, receipt
 from dlp.service.keys import new_id
 from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakenBack, TakeRefused, Void
 from dlp.store import Job
+from dlp.store.entry import Entry
 from dlp.store.sqlite import Beside, SqliteStore
 from dlp.vault import Pieces, Vault
 
 ACTOR = "gate"
-TURNED_AWAY = (State.HELD, State.BLOCKED, State.FAILED, State.REJECTED, State.REDACTED)
+TURNED_AWAY = (
+    *(State.HELD, State.BLOCKED, State.FAILED, State.REJECTED, State.REDACTED),
+    *(State.WITHHELD, State.RETURNED, State.HANDED_OVER),
+)
 """Where a job came from, it is told that it did not leave, or not as it came."""
 DONE = (State.RELEASED, State.REFUSED, State.CANCELLED)
 """A job here needs its sealed copy no more."""
+GONE = (State.WITHHELD, State.RETURNED, State.HANDED_OVER)
+"""A job here needs its sealed copy only where the books say that there is one."""
+STOPPING = "!"
+"""In the stead of the place of a folder's job whose staged copy is taken back."""
 LEAVING = (State.DECIDED, State.HELD, State.RELEASING)
 """A job here may need the copy that is to leave."""
 
@@ -160,7 +169,10 @@ class Line:
             "程序内部错误：文件已密封，未放行；请联系管理员",
             "an internal fault: the file is sealed and was not released; call the administrator",
         )
-        self.vault.close_to_public(job.id, None)
+        if self.vault.has_outside and withhold.forbids(job.findings, self.config.site):
+            self.vault.close_outside(job.id, None)
+        else:
+            self.vault.close_to_public(job.id, None)
         source = self.sources.get(job.item.source)
         if source is not None:
             seen = _seen(job, job.verdict or Verdict(action=Action.QUARANTINE))
@@ -190,6 +202,8 @@ class Line:
             return None
         if job.state is State.RELEASING:
             return self._send(job, source) if isinstance(source, Onward) else self._publish(job, source)
+        if job.state is State.WITHHELD:
+            return self._hand_back(job, source)
         if job.state is State.DECIDED and job.verdict is not None and job.verdict.action >= Action.QUARANTINE:
             # The sealed copy may already be closed to this machine; the committed verdict needs no second look.
             return self._enforce(job, _seen(job, job.verdict), None)
@@ -236,11 +250,16 @@ class Line:
             raise TypeError(f"{name} is no folder")
         return source
 
+    def unfinished(self) -> tuple[Job, ...]:
+        """Return the jobs that are still on their way: also back to where they came from."""
+        back = (job for job in self.store.jobs((State.WITHHELD,)) if job.place)
+        return (*self.store.unfinished(), *back)
+
     def repeat(self, job: Job) -> None:
         """Tell once more what was decided on a job that did not leave as it came: it may not have been heard."""
         source = self.sources.get(job.item.source)
         if source is not None and job.verdict is not None:
-            said = {State.BLOCKED: Action.BLOCK, State.REDACTED: Action.REDACT}
+            said = {**dict.fromkeys((State.BLOCKED, *GONE), Action.BLOCK), State.REDACTED: Action.REDACT}
             self._tell(job, source, _seen(job, job.verdict), said.get(job.state, Action.QUARANTINE), job.note)
 
     def _take(self, found: Found, source: int | Pieces, about: Item) -> tuple[Job, int | None]:
@@ -283,7 +302,7 @@ class Line:
     def _run(self, job: Job, body: int | None) -> Outcome:
         self._in_hand.add(job.id)
         try:
-            seen = pipeline.inspect(job.item, body, self.kit)
+            seen = self._judge(job, body)
             job = self.store.move(
                 job.id,
                 expect=(State.STORED, State.DECIDED),
@@ -303,6 +322,24 @@ class Line:
             if body is not None:
                 os.close(body)
 
+    def _judge(self, job: Job, body: int | None) -> Inspection:
+        """Return what is seen in a job, and what is to be done with it at this site and now.
+
+        What may not be here at all is read no further than its mark, and nothing else of it is kept.
+        """
+        site, shadow = self.config.site, self.config.policy.shadow
+
+        def stop(found: Sequence[Finding]) -> bool:
+            return withhold.forbids(found, site)
+
+        seen = pipeline.inspect(job.item, body, self.kit, None if shadow else stop)
+        if not shadow and withhold.forbids(seen.findings, site):
+            seen = withhold.kept(seen)
+        elif not shadow:
+            seen = evolve(seen, verdict=withhold.lowered(seen.verdict, seen.findings, site))
+        freeze = incident.frozen(self.store, job.item.sha256)
+        return seen if freeze is None else evolve(seen, verdict=incident.blocked(seen.verdict, freeze))
+
     def _enforce(self, job: Job, seen: Inspection, body: int | None) -> Outcome:
         source = self.sources[job.item.source]
         action = seen.verdict.action
@@ -316,6 +353,8 @@ class Line:
                 finally:
                     os.close(made.body)
             return self._hold(job, source, seen, body, made)
+        if action is Action.BLOCK and withhold.forbids(seen.findings, self.config.site):
+            return self._withhold(job, source, seen, body)
         if action is Action.BLOCK:
             return self._block(job, source, seen, body)
         return self._hold(job, source, seen, body, None)
@@ -336,6 +375,10 @@ class Line:
     def _release_as(self, job: Job, source: Channel, seen: Inspection, body: int, said: _Said) -> Outcome:
         try:
             job = self._stage(job, source, body, said)
+        except Stopped as err:
+            # Its own bytes are what is kept: `body` may be a redacted copy.
+            frozen = evolve(seen, verdict=incident.blocked(seen.verdict, err.freeze))
+            return self._block(job, source, frozen, None)
         except DlpError as err:
             self._tell(job, source, seen, Action.ALLOW, err.say)
             raise
@@ -394,7 +437,7 @@ class Line:
                 body={"sha256": said.sha256, **said.body},
                 outgoing=said.sha256,
                 place=place,
-                beside=said.beside,
+                beside=_unless_frozen(said.beside, job.item.sha256, said.sha256),
                 **said.fields,
             )
         except (Denied, Conflict):  # what it stood on does not hold any more: nothing was committed
@@ -408,13 +451,24 @@ class Line:
         return staged
 
     def _publish(self, job: Job, source: Files, *, actor: str = ACTOR) -> Outcome:
-        name = source.publish(self._found(job.item).key, job.id, job.place, job.outgoing)
+        key = self._found(job.item).key
+        freeze = incident.frozen(self.store, job.item.sha256, job.outgoing)
+        if freeze is not None and job.place != STOPPING and source.is_staged(key, job.id):
+            # Noted first: what is discarded and not held yet must not be taken for what was published.
+            job = self._placed(job, STOPPING, "stopping")
+        if job.place == STOPPING:
+            source.discard(key, job.id)
+            return self._stop(job, Stopped(freeze).say if freeze is not None else STOPPED)
+        name = source.publish(key, job.id, job.place, job.outgoing)
         return self._left(job, name, actor)
 
     def _send(self, job: Job, source: Onward) -> Outcome:
         """Hand a cleared job on. Its place there is committed before its bytes go, so that a crash can be resumed."""
         if job.cancelled and not job.place:
             return self._call_off(job, State.RELEASING)
+        freeze = incident.frozen(self.store, job.item.sha256, job.outgoing)
+        if freeze is not None:
+            return self._stop(job, _frozen_unsure(freeze) if job.place else Stopped(freeze).say)
         try:
             if fresh := not job.place:
                 key = self._found(job.item).key
@@ -426,6 +480,8 @@ class Line:
                 name = source.send(job.place, body, fresh=fresh)
             finally:
                 os.close(body)
+        except Stopped as err:
+            return self._stop(job, err.say)
         except Void:
             self._placed(job, "", "announced-anew")
             raise
@@ -443,25 +499,38 @@ class Line:
             actor=ACTOR,
             kind=kind,
             body={"place": place or job.place, "copies": job.item.copies},
+            beside=_unless_frozen(None, job.item.sha256, job.outgoing) if kind == "sending" else None,
             place=place,
         )
 
     def _doubt(self, job: Job, say: Say) -> Outcome:
         """Hold a job of which nobody can tell whether it left: a person looks, and it is never sent twice by itself."""
-        own = self._outgoing(job)
-        try:
-            self.vault.close_to_public(job.id, own if job.outgoing == job.item.sha256 else None)
-        finally:
-            os.close(own)
+        return self._take_back(job, say, "doubt")
+
+    def _stop(self, job: Job, say: Say) -> Outcome:
+        """Hold a cleared job whose file was frozen before it left."""
+        return self._take_back(job, say, "stopped")
+
+    def _take_back(self, job: Job, say: Say, kind: str) -> Outcome:
+        if isinstance(self.sources.get(job.item.source), Onward):
+            own = self._outgoing(job)
+            try:
+                self.vault.close_to_public(job.id, own if job.outgoing == job.item.sha256 else None)
+            finally:
+                os.close(own)
+        else:
+            self.vault.close_to_public(job.id, None)
+            job = evolve(job, certificate=b"")  # its copy is gone from where it was staged
         job = self.store.move(
             job.id,
             expect=State.RELEASING,
             to=State.HELD,
             actor=ACTOR,
-            kind="doubt",
+            kind=kind,
             body={"place": job.place},
             note=say,
             place="",
+            certificate=job.certificate,
         )
         if not job.certificate:
             self.vault.destroy(vault.outgoing(job.id))
@@ -505,19 +574,85 @@ class Line:
         return _outcome(job)
 
     def _block(self, job: Job, source: Channel, seen: Inspection, body: int | None) -> Outcome:
-        keep = self.config.vault.block_retention_days > 0
+        frozen = incident.frozen(self.store, job.item.sha256) is not None
+        keep = frozen or self.config.vault.block_retention_days > 0
         if keep:
             self.vault.close_to_public(job.id, body)
         self._tell(job, source, seen, Action.BLOCK, None)
         job = self.store.move(
-            job.id, expect=State.DECIDED, to=State.BLOCKED, actor=ACTOR, kind="blocked", body={"evidence": keep}
+            job.id,
+            expect=State.DECIDED,
+            to=State.BLOCKED,
+            actor=ACTOR,
+            kind="blocked",
+            body={"evidence": keep, "frozen": frozen},
+            verdict=seen.verdict,
         )
         if not keep:
             self.vault.destroy(job.id)
         return _outcome(job)
 
+    def _withhold(self, job: Job, source: Channel, seen: Inspection, body: int | None) -> Outcome:
+        """Keep nothing of a state secret that this machine could read: sealed to a key elsewhere, or handed back.
+
+        The incident, with its clock of 24 hours, is in the transaction that says so.
+        """
+        fields: dict[str, Any] = {"verdict": seen.verdict}
+        if self.config.site.withhold == "seal":
+            self.vault.close_outside(job.id, body)
+            way, note = "seal", SEALED_OUTSIDE
+        elif isinstance(source, Onward):
+            way, note = "drop", NOT_KEPT
+            fields["sealed"] = None
+        else:
+            way, note = "return", HANDED_BACK
+            fields["place"] = self._lay_back(job, source, body)
+        self._tell(job, source, seen, Action.BLOCK, note)
+        job = self.store.move(
+            job.id,
+            expect=State.DECIDED,
+            to=State.WITHHELD,
+            actor=ACTOR,
+            kind="withheld",
+            body={"way": way},
+            beside=_Opening(job, seen.verdict),
+            note=note,
+            **fields,
+        )
+        if way == "drop":
+            self._destroy(job.id)
+        return self._hand_back(job, source) if job.place else _outcome(job)
+
+    def _lay_back(self, job: Job, source: Files, body: int | None) -> str:
+        own = self.vault.open(job.id, job.item.sha256) if body is None else body
+        try:
+            return source.lay_back(self._found(job.item).key, job.id, own, job.item.sha256)
+        finally:
+            if body is None:
+                os.close(own)
+
+    def _hand_back(self, job: Job, source: Channel) -> Outcome:
+        """Put a withheld file where its owner finds it, then destroy the sealed copy."""
+        if isinstance(source, Onward):
+            raise TypeError(f"{job.item.source} is no folder")
+        name = source.hand_back(job.id, self._found(job.item).key, job.place)
+        job = self.store.move(
+            job.id,
+            expect=State.WITHHELD,
+            to=State.WITHHELD,
+            actor=ACTOR,
+            kind="handed-back",
+            body={"name": self.kit.matcher.mask(name) if name else "(already there)"},
+            place="",
+            sealed=None,
+        )
+        self._destroy(job.id)
+        return _outcome(job)
+
     def _tell(self, job: Job, source: Channel, seen: Inspection, action: Action, note: Say | None) -> None:
-        text = receipt.write(seen, action, note, self.config.site, read=job.coverage)
+        # What may not be here is withheld, and told of so, whoever tells of it and when.
+        withheld = action is Action.BLOCK and withhold.forbids(seen.findings, self.config.site)
+        text = receipt.write(seen, action, note, self.config.site, read=job.coverage, withheld=withheld)
         try:
             # What is only late is not turned away where it came from.
             brief = receipt.brief(seen, action, note, self.config.site) if action > Action.ALERT else ""
@@ -536,15 +671,69 @@ class Line:
             if own != job:
                 if state not in LEAVING:
                     self.vault.destroy(own)
-            elif state in DONE or (state is State.BLOCKED and since <= limit):
+            elif state in DONE or (state is State.BLOCKED and since <= limit) or state in GONE:
+                if not self._is_spent(job, state):
+                    continue
                 self.vault.destroy(job)
                 self.store.note(actor=ACTOR, kind="destroyed", job=job, body={"state": state.value})
+
+    def _is_spent(self, job: str, state: State) -> bool:
+        """Tell whether nobody needs the sealed copy of a job any more: what is frozen is evidence as long as it is."""
+        if state in GONE:
+            return self.store.get(job).sealed is None
+        return state is not State.BLOCKED or incident.frozen(self.store, self.store.get(job).item.sha256) is None
 
     def _found(self, item: Item) -> Found:
         return msgspec.json.decode(self.vault.unlock_text(item.receipt), type=Found)
 
     def _shown(self, found: Found) -> str:
         return self.kit.matcher.mask(found.shown)
+
+
+SEALED_OUTSIDE = Say(
+    "已停止读取；文件已密封给机外公钥，本机不能打开",
+    "reading stopped; the file is sealed to a key elsewhere, and this machine cannot open it",
+)
+HANDED_BACK = Say(
+    "已停止读取，未留存；原件退还到退还文件夹，由保密员交还送件人",
+    "reading stopped and nothing is kept; the file is in the folder for what is handed back, with the security officer",
+)
+STOPPED = Say("放行前文件被冻结，未放行", "the file was frozen before it left, and did not leave")
+NOT_KEPT = Say("已停止读取，任务已取消，未留存", "reading stopped, the job is cancelled and nothing of it is kept")
+
+
+class _Opening:
+    """Opens the incident of a withheld job in the transaction that says so."""
+
+    def __init__(self, job: Job, verdict: Verdict) -> None:
+        self._job: Job = evolve(job, verdict=verdict)
+
+    def __call__(self, entry: Entry) -> Mapping[str, Any]:
+        """Write the incident; return what the event says of it."""
+        at = entry.moment
+        made: Incident = incident.opened(new_id(at), Cause.WITHHELD, by=ACTOR, at=at, job=self._job)
+        entry.put(INCIDENTS, made)
+        return {"incident": made.id, "due": datetime.fromtimestamp(made.due, UTC).isoformat(timespec="seconds")}
+
+
+def _unless_frozen(beside: Beside | None, *hashes: str) -> Beside:
+    """Return what is written beside a release; it raises `Stopped` where the file is frozen by then."""
+
+    def write(entry: Entry) -> Mapping[str, Any]:
+        freeze = incident.frozen(entry, *hashes)
+        if freeze is not None:
+            raise Stopped(freeze)
+        return beside(entry) if beside is not None else {}
+
+    return write
+
+
+def _frozen_unsure(freeze: Freeze) -> Say:
+    stopped = Stopped(freeze).say
+    return Say(
+        f"{stopped.zh}；冻结时任务已送往打印机，请到打印机核对是否已打印",
+        f"{stopped.en}; it was on its way to the printer then: look there whether it was printed",
+    )
 
 
 def _wants_stamp(source: Channel) -> bool:

@@ -16,6 +16,8 @@ TITLES: dict[Action, Say] = {
     Action.BLOCK: Say("已拦截", "Blocked"),
 }
 
+WITHHELD = Say("已拦截并暂扣", "Blocked and withheld")
+
 NEXT: dict[Action, Say] = {
     Action.ALLOW: Say(
         "文件已密封保存，系统将自动重试；如仍未放行，请联系系统管理员。",
@@ -60,10 +62,15 @@ STATES: dict[State, Say] = {
     State.REJECTED: Say("已驳回", "rejected"),
     State.FAILED: Say("处理失败（已密封）", "failed (sealed)"),
     State.CANCELLED: Say("已取消", "cancelled"),
+    State.WITHHELD: Say("已暂扣", "withheld"),
+    State.RETURNED: Say("已退回", "returned"),
+    State.HANDED_OVER: Say("已移交", "handed over"),
 }
 
 
-def write(seen: Inspection, action: Action, note: Say | None, site: Site, *, read: Say | None = None) -> str:
+def write(
+    seen: Inspection, action: Action, note: Say | None, site: Site, *, read: Say | None = None, withheld: bool = False
+) -> str:
     """Return the text of the receipt in the operators' language; it holds masked evidence only.
 
     `read` says what was read and how (`coverage`), where the document is not at hand any more.
@@ -73,7 +80,7 @@ def write(seen: Inspection, action: Action, note: Say | None, site: Site, *, rea
     rows = [
         "文印闸 拦截说明" if zh else "wenyin-gate receipt",
         "",
-        _row("结果" if zh else "Result", TITLES[action].to(lang), zh=zh),
+        _row("结果" if zh else "Result", (WITHHELD if withheld else TITLES[action]).to(lang), zh=zh),
         _row("文件" if zh else "File", seen.item.path, zh=zh),
         _row("编号" if zh else "Job", seen.item.id, zh=zh),
     ]

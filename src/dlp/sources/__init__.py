@@ -151,3 +151,18 @@ class Files(Source, Protocol):
 
     def discard(self, key: bytes, job: str) -> None:
         """Remove a staged copy, if there is one."""
+
+    def is_staged(self, key: bytes, job: str) -> bool:
+        """Tell whether there is a staged copy that has not got its name yet."""
+
+    def lay_back(self, key: bytes, job: str, body: int, sha256: str) -> str:
+        """Put a complete copy of fd `body` beside its place in the private folder; return what tells that folder.
+
+        ReleaseError when that is not possible.
+        """
+
+    def hand_back(self, job: str, key: bytes, place: str) -> str | None:
+        """Give what was laid back its name, so that its owner finds it; None when that was done before.
+
+        ReleaseError when the folder is not the one where it was laid.
+        """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import stat
@@ -235,6 +236,21 @@ class FolderSource:
             os.close(folder)
         return None
 
+    def is_staged(self, key: bytes, job: str) -> bool:
+        """Tell whether there is a staged copy that has not got its name yet; False where its folder is away."""
+        folders, _ = names.parts(key)
+        try:
+            folder = durable.open_folder(self._spec.release, folders)
+        except OSError:
+            return False
+        try:
+            os.stat(_part(job), dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return False
+        finally:
+            os.close(folder)
+        return True
+
     def discard(self, key: bytes, job: str) -> None:
         """Remove a staged copy, if there is one."""
         folders, _ = names.parts(key)
@@ -244,6 +260,62 @@ class FolderSource:
                 os.unlink(_part(job), dir_fd=folder)
             finally:
                 os.close(folder)
+
+    def lay_back(self, key: bytes, job: str, body: int, sha256: str) -> str:  # noqa: ARG002  its name comes later
+        """Put a complete, synced copy of fd `body` into the private folder, under a name that nobody looks at."""
+        try:
+            folder = self._private()
+            try:
+                with suppress(FileNotFoundError):
+                    os.unlink(_part(job), dir_fd=folder)
+                self._write_part(folder, _part(job), body, sha256, mode=0o600)
+                about = os.fstat(folder)
+            finally:
+                os.close(folder)
+        except OSError as err:
+            raise self._cannot_return(err) from err
+        return f"{about.st_dev}:{about.st_ino}"
+
+    def hand_back(self, job: str, key: bytes, place: str) -> str | None:
+        """Give what was laid back its name; None when it has it, or was fetched since."""
+        try:
+            folder = self._private()
+            try:
+                about = os.fstat(folder)
+                if f"{about.st_dev}:{about.st_ino}" != place:
+                    raise ReleaseError(
+                        Say(
+                            f"退还文件夹已不是原来的那个，或共享未挂载：{self._spec.back}",
+                            f"the folder {self._spec.back} is not the one where the file was laid, or is not mounted",
+                        ),
+                        Say(
+                            "恢复后自动退还；文件仍密封保存", "it is handed back once that is back; the file is sealed"
+                        ),
+                    )
+                name = names.shortened(f"{job} ".encode() + names.parts(key)[1], names.NAME_MAX)
+                with suppress(FileNotFoundError):
+                    durable.rename_new(folder, _part(job), name)
+                    os.fsync(folder)
+                    return names.shown(name)
+            finally:
+                os.close(folder)
+        except OSError as err:
+            raise self._cannot_return(err) from err
+        return None
+
+    def _private(self) -> int:
+        """Return an fd of the folder where files are handed back: this user's alone, and no link."""
+        back = self._spec.back
+        with suppress(FileExistsError):
+            back.mkdir(mode=0o700, parents=True)
+        fd = os.open(back, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        about = os.fstat(fd)
+        if about.st_uid != os.geteuid():
+            os.close(fd)
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        if about.st_mode & 0o077:
+            os.fchmod(fd, 0o700)
+        return fd
 
     def tell(self, key: bytes, name: str, text: str, job: str, brief: str = "") -> str | None:  # noqa: ARG002  the same for all
         """Leave a receipt beside the place where the file was; the folder is made again if it is gone."""
@@ -370,9 +442,9 @@ class FolderSource:
             ctime_ns=mark.ctime_ns,
         )
 
-    def _write_part(self, folder: int, part: bytes, body: int, sha256: str) -> None:
+    def _write_part(self, folder: int, part: bytes, body: int, sha256: str, *, mode: int = 0o644) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(part, flags, 0o644, dir_fd=folder)
+        fd = os.open(part, flags, mode, dir_fd=folder)
         try:
             copied = durable.copy_all(body, fd)
             os.fsync(fd)
@@ -384,6 +456,19 @@ class FolderSource:
         if copied != sha256:
             os.unlink(part, dir_fd=folder)
             raise ReleaseError(Say("放行内容与密封内容不一致，已停止放行", "what would leave is not what was sealed"))
+
+    def _cannot_return(self, err: OSError) -> ReleaseError:
+        where, why = self._spec.back, os.strerror(err.errno or 0)
+        return ReleaseError(
+            Say(
+                f"退还文件夹不可用：{where}（{why}）",
+                f"the folder for what is handed back is of no use: {where} ({why})",
+            ),
+            Say(
+                "须为本用户专用的文件夹（[[folders]] returns）；恢复后自动退还，文件仍密封保存",
+                "it must be this user's alone ([[folders]] returns); the file is sealed and handed back once it is",
+            ),
+        )
 
     def _cannot_release(self, err: OSError) -> ReleaseError:
         where, why = self._spec.release, os.strerror(err.errno or 0)

@@ -75,7 +75,10 @@ NEXT: dict[State, frozenset[State]] = {
     State.TAKING: frozenset({State.STORED, State.REFUSED}),
     State.STORED: frozenset({State.STORED, State.DECIDED, State.FAILED, State.REFUSED}),
     State.DECIDED: frozenset(
-        {State.DECIDED, State.RELEASING, State.HELD, State.BLOCKED, State.FAILED, State.CANCELLED}
+        {
+            *(State.DECIDED, State.RELEASING, State.HELD, State.BLOCKED, State.FAILED, State.CANCELLED),
+            State.WITHHELD,
+        }
     ),
     State.RELEASING: frozenset({State.RELEASING, State.RELEASED, State.REDACTED, State.HELD, State.CANCELLED}),
     State.HELD: frozenset({State.RELEASING, State.REJECTED}),
@@ -86,5 +89,8 @@ NEXT: dict[State, frozenset[State]] = {
     State.REJECTED: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),
+    State.WITHHELD: frozenset({State.WITHHELD, State.RETURNED, State.HANDED_OVER}),
+    State.RETURNED: frozenset(),
+    State.HANDED_OVER: frozenset(),
 }
 """Which state may follow which; everything else is refused."""

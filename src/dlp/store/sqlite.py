@@ -129,6 +129,20 @@ class SqliteStore:
                 schema.bring_up(db, version)
 
     @staticmethod
+    def is_current(path: Path) -> bool:
+        """Tell whether there are books at `path` in the present form; nothing is changed by looking."""
+        try:
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error:
+            return False
+        try:
+            return bool(db.execute("PRAGMA user_version").fetchone()[0] == VERSION)
+        except sqlite3.Error:
+            return False
+        finally:
+            db.close()
+
+    @staticmethod
     @contextmanager
     def hold_exclusive(path: Path) -> Iterator[None]:
         """Hold the books for one gate; StoreError when another gate holds them."""
@@ -272,6 +286,11 @@ class SqliteStore:
         if found is None:
             raise no_record(kind.name, id)
         return found
+
+    def find(self, kind: Kind[V], id: str) -> V | None:  # noqa: A002  the column's name
+        """Return one record; None when there is none."""
+        with self._look() as db:
+            return one_record(db, kind, id)
 
     def records(
         self, kind: Kind[V], only: RecordFilter | None = None, *, limit: int = 0, after: V | None = None
