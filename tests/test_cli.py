@@ -209,11 +209,13 @@ def test_doctor(site: Place) -> None:
 
 def test_quarantine_show_holds_masked_evidence_only(site: Place) -> None:
     """The desk sees rule, mask, article and state, by a beginning of the id, and no raw value."""
+    text = site.config.read_text(encoding="utf-8")
+    site.config.write_text(text.replace('"无"', '"甲级"\nsystem = "机密"'), encoding="utf-8")
     site.put("x.txt", MARKED + CONTRACT)
     site.run("run", "--once")
     (job,) = site.json("quarantine", "list")
     (row,) = site.json("quarantine", "show", job["id"][:10])
-    assert row["state"] == "blocked"
+    assert row["state"] == "held"
     assert {f["masked"] for f in row["findings"]} >= {"机密★10年", "110***********1233"}
     text = site.run("quarantine", "show", job["id"]).stdout
     assert "110***********1233" in text
@@ -248,7 +250,7 @@ def test_run_tells_programs_what_it_did(site: Place) -> None:
     site.put("a.txt", LETTER)
     site.put("b.txt", MARKED)
     rows = site.json("run", "--once")
-    assert {(row["name"], row["state"]) for row in rows} == {("a.txt", "released"), ("b.txt", "blocked")}
+    assert {(row["name"], row["state"]) for row in rows} == {("a.txt", "released"), ("b.txt", "withheld")}
 
 
 def test_two_gates_on_one_state_folder_are_refused(site: Place) -> None:

@@ -101,10 +101,11 @@ def ends(site: Place, verdict: str) -> None:
         assert is_certified(site)
     else:
         assert out == [], out
-        assert len(sealed) == 1
+        given = site.files(site.outbox.with_name("外发-退还")) if verdict == "block" else []
+        assert (len(sealed), len(given)) == ((0, 1) if verdict == "block" else (1, 0))
         with Desk.open(config.read(site.config)) as desk:
             assert [(job.item.name, job.state.value) for job in desk.held()] == [
-                (name, "blocked" if verdict == "block" else "held")
+                (name, "withheld" if verdict == "block" else "held")
             ]
     if verdict != "allow":
         receipts = [p for p in site.files(site.outbox) if p.endswith(".拦截说明.txt")]

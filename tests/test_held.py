@@ -187,7 +187,7 @@ def test_a_blocked_job_says_why(shop: Held) -> None:
     """The reason stands at the cancelled job in CUPS, and in the receipt."""
     number = shop.print(("a.pdf", SECRET))
     said = shop.message(number)
-    (job,) = shop.wait(1, State.BLOCKED)
+    (job,) = shop.wait(1, State.WITHHELD)
     assert said.startswith("拦截：发现国家秘密标志")
     assert f"编号 {job.id}" in said
     assert said in shop.stack.lpstat("-W", "completed", "-l", "-o", "out")
@@ -234,7 +234,7 @@ def test_every_document_of_a_job_is_read(shop: Held) -> None:
     shop.printer.wait(1)
     number = shop.print(("a.pdf", SECRET), ("b.txt", b"a note\n"), ("c.pdf", CLEAN))
     assert shop.message(number).startswith("拦截")
-    shop.wait(1, State.BLOCKED)
+    shop.wait(1, State.WITHHELD)
     number = shop.print(("a.txt", b"a note\n"), ("b.txt", "工作秘密\n内部工作安排\n".encode()))
     assert shop.message(number).startswith("隔离待审")
     (job,) = shop.wait(1, State.HELD)
@@ -431,7 +431,7 @@ def test_a_crash_at_any_step_prints_once(tmp_path: Path, stack: PrintStack, step
         assert shop.process is not None
         shop.process.wait(30)
         shop.start()
-        end = {ALLOWED: State.RELEASED, BLOCKED: State.BLOCKED, QUARANTINED: State.RELEASED, REDACTED: State.REDACTED}
+        end = {ALLOWED: State.RELEASED, BLOCKED: State.WITHHELD, QUARANTINED: State.RELEASED, REDACTED: State.REDACTED}
         shop.wait(1, end[kind])
         until(shop.is_settled, "no document waits in CUPS", log=shop.told)
         shop.print(("z.pdf", SECOND))

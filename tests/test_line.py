@@ -24,7 +24,7 @@ def test_the_demo_files_are_judged(site: Place) -> None:
     """A clean letter leaves, a marked file is blocked, a payroll sheet is held, a contract leaves redacted."""
     site.run("run", "--once", "--demo")
     assert site.files(site.released) == ["1-会议场地答复函.docx", "4-房屋租赁合同.docx"]
-    assert site.jobs() == {"2-工作方案（带密级）.docx": "blocked", "3-职工工资发放表.xlsx": "held"}
+    assert site.jobs() == {"2-工作方案（带密级）.docx": "withheld", "3-职工工资发放表.xlsx": "held"}
     assert not [p for p in site.files(site.outbox) if not p.endswith(".拦截说明.txt")]
     site.run("audit", "verify")
 
@@ -101,7 +101,7 @@ def test_without_retention_a_blocked_file_is_destroyed(tmp_path: Path) -> None:
     site.config.write_text(text, encoding="utf-8")
     site.put("方案.txt", MARKED)
     site.run("run", "--once")
-    assert site.jobs() == {"方案.txt": "blocked"}
+    assert site.jobs() == {"方案.txt": "withheld"}
     assert not list((site.vault / "q").iterdir())
 
 
@@ -246,7 +246,7 @@ expires = {day}
     site.put("b.txt", MARKED)
     site.run("run", "--once")
     assert (site.released / "a.txt").read_bytes() == text
-    assert site.jobs() == {"b.txt": "blocked"}
+    assert site.jobs() == {"b.txt": "withheld"}
     decided = [e["body"] for e in site.json("audit", "export") if e["kind"] == "decided"]
     assert [body["exempt"] for body in decided] == [["样例号码"], []]
     site.config.write_text(site.config.read_text(encoding="utf-8").replace("2999", "2001"), encoding="utf-8")

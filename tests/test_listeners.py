@@ -112,7 +112,7 @@ def test_a_stream_is_screened_and_printed_as_it_came(shop: Old) -> None:
     shop.raw(CLEAN)
     (printed,) = shop.printer.wait(1)
     assert printed.body == CLEAN
-    shop.wait(1, State.BLOCKED)
+    shop.wait(1, State.WITHHELD)
     (job,) = shop.wait(1, State.RELEASED)
     assert job.item.owner == "127.0.0.1（未核实）"
 
@@ -131,7 +131,7 @@ def test_job_control_is_sent_on_as_it_came(tmp_path: Path, stack: PrintStack) ->
         shop.raw(wrapped("绝密★长期 名单".encode("gbk"), CLEAN))
         shop.raw(wrapped(b"a", CLEAN))
         shop.wait(1, State.RELEASED)
-        shop.wait(2, State.BLOCKED, State.HELD)
+        shop.wait(2, State.WITHHELD, State.HELD)
         assert [printed.body for printed in able.wait(1)] == [wrapped(b"a", CLEAN)]
 
 
@@ -177,7 +177,7 @@ def test_lpd_jobs_are_screened(shop: Old, *, last: bool) -> None:
     (job,) = shop.wait(1, State.RELEASED)
     assert (job.item.name, job.item.owner, job.item.copies) == ("会议通知", "wang（未核实）", 3)
     shop.lpr((b"dfA002pc1", SECRET), last=last)
-    shop.wait(1, State.BLOCKED)
+    shop.wait(1, State.WITHHELD)
     assert len(shop.printer.jobs()) == 1
 
 
@@ -188,7 +188,7 @@ def test_each_file_of_an_lpd_job_is_a_job(shop: Old, *, last: bool) -> None:
     assert shop.lpr(*files, lines=b"Jthree\n", last=last) == bytes(9)
     assert [printed.body for printed in shop.printer.wait(2)] == [CLEAN, SECOND]
     shop.wait(2, State.RELEASED)
-    shop.wait(1, State.BLOCKED)
+    shop.wait(1, State.WITHHELD)
 
 
 def test_a_title_that_is_a_mark_is_seen(shop: Old) -> None:
@@ -196,7 +196,7 @@ def test_a_title_that_is_a_mark_is_seen(shop: Old) -> None:
     shop.lpr((b"dfA001pc1", CLEAN), lines=b"J" + "绝密★长期 名单".encode("gbk") + b"\n")
     shop.lpr((b"dfA002pc1", CLEAN), lines=b"Jletter\nN" + "绝密★长期 名单".encode() + b"\n")
     shop.lpr((b"dfA003pc1", CLEAN), lines=f"J{NUMBER} 的申请\n".encode())
-    shop.wait(2, State.HELD, State.BLOCKED)
+    shop.wait(2, State.HELD, State.WITHHELD)
     until(lambda: len(shop.jobs()) == 3, "all three", log=shop.told)
     assert NUMBER.encode() not in (shop.site.state / "gate.db").read_bytes()
     assert NUMBER not in shop.log.read_text(encoding="utf-8")
@@ -382,7 +382,7 @@ def test_clients_of_cups_print_through_both_ports(shop: Old) -> None:
         number = stack.lp(name, stack.file("b.pdf", SECRET), options=("-o", "raw"))
         stack.wait_for(number, "completed")
     assert [printed.body for printed in shop.printer.wait(2)] == [CLEAN, CLEAN]
-    shop.wait(2, State.BLOCKED)
+    shop.wait(2, State.WITHHELD)
     assert len(shop.printer.jobs()) == 2
 
 

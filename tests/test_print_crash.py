@@ -13,7 +13,7 @@ from print_stack import PrintStack, until
 from shop import GATE, Shop
 from test_print_jobs import CLEAN, HELD, NUMBER, PERSONAL, SECRET
 
-JOBS = {State.RELEASED: CLEAN, State.REDACTED: PERSONAL, State.HELD: HELD, State.BLOCKED: SECRET}
+JOBS = {State.RELEASED: CLEAN, State.REDACTED: PERSONAL, State.HELD: HELD, State.WITHHELD: SECRET}
 TAKEN = ("before taking", "after taking", "before sealed", "after sealed", "before decided", "after decided")
 SENT = (
     *(
@@ -33,8 +33,8 @@ STEPS = {
         *("after decided", "before held", "after held", "before answer", "after answer"),
         *("before SET_JOB_ATTRIBUTES", "after SET_JOB_ATTRIBUTES", "before CANCEL_JOB", "after CANCEL_JOB"),
     ),
-    State.BLOCKED: (
-        *("after decided", "before blocked", "after blocked", "before answer", "after answer"),
+    State.WITHHELD: (
+        *("after decided", "before withheld", "after withheld", "before answer", "after answer"),
         *("before SET_JOB_ATTRIBUTES", "after SET_JOB_ATTRIBUTES", "before CANCEL_JOB", "after CANCEL_JOB"),
     ),
 }
@@ -95,8 +95,8 @@ def ends(shop: Shop, number: int, end: State) -> None:
 
 
 def gone(end: State, job: str) -> set[str]:
-    """Return what the vault does not keep: nothing needs the sealed copy of what left as it came."""
-    return {job} if end is State.RELEASED else set()
+    """Return what the vault does not keep: what left as it came, and what may not be here."""
+    return {job} if end in (State.RELEASED, State.WITHHELD) else set()
 
 
 ENDS = (*JOBS, State.REFUSED)

@@ -54,7 +54,7 @@ def test_a_blocked_job_says_why(shop: Shop) -> None:
     """Nothing is printed; the reason stands at the job in CUPS and in the receipt, with page, article and number."""
     number = shop.lp(SECRET, title="方案")
     said = shop.message(number)
-    (job,) = shop.wait(1, State.BLOCKED)
+    (job,) = shop.wait(1, State.WITHHELD)
     assert said.startswith("拦截：发现国家秘密标志")
     for words in ("第1页", "依据：《中华人民共和国保守国家秘密法》", f"编号 {job.id}", "请联系保密员"):
         assert words in said
@@ -113,7 +113,7 @@ def test_the_redacted_copy_is_what_is_printed(shop: Shop) -> None:
 def test_a_title_is_screened_and_stays_here(shop: Shop) -> None:
     """A mark in the title alone holds the job; a number in it is masked wherever it is shown."""
     shop.lp(CLEAN, title="绝密★长期 名单")
-    (job,) = shop.wait(1, State.HELD, State.BLOCKED)
+    (job,) = shop.wait(1, State.HELD, State.WITHHELD)
     shop.lp(CLEAN, title=f"{NUMBER} 的申请")
     until(lambda: len(shop.jobs()) == 2, "the second job", log=shop.told)
     assert NUMBER not in (shop.site.state / "gate.db").read_bytes().decode("latin-1")
@@ -218,7 +218,7 @@ def test_who_comes_past_cups_is_screened_too(shop: Shop) -> None:
     assert held.number("job-state") == JobState.HELD
     assert "隔离" in held.text("job-state-message")
     blocked, waiting = shop.jobs()
-    assert (blocked.state, waiting.state) == (State.BLOCKED, State.HELD)
+    assert (blocked.state, waiting.state) == (State.WITHHELD, State.HELD)
     assert blocked.item.owner == "局长（未核实）"
     assert shop.printer.jobs() == []
 
@@ -260,7 +260,7 @@ def test_a_queue_of_cups_can_be_the_printer(tmp_path: Path, stack: PrintStack) -
 def test_plain_text_is_read_or_held(shop: Shop) -> None:
     """CUPS makes pages of it in fonts that tell no characters: what is in it is seen by eye, or it waits."""
     number = shop.stack.lp(QUEUE, shop.stack.file("a.txt", b"SECRET ID 110101199003077758\n" * 20))
-    (job,) = shop.wait(1, State.HELD, State.BLOCKED, State.REDACTED)
+    (job,) = shop.wait(1, State.HELD, State.WITHHELD, State.REDACTED)
     assert job.findings or job.gaps
     for one in shop.printer.jobs():
         assert hashlib.sha256(one.body).hexdigest() == job.outgoing != job.item.sha256
@@ -295,7 +295,7 @@ def test_two_hundred_jobs_of_eight_people_end_as_decided(shop: Shop) -> None:
     states = Counter(job.state for job in shop.jobs())
     assert states == {
         State.RELEASED: wanted["clean"],
-        State.BLOCKED: wanted["secret"],
+        State.WITHHELD: wanted["secret"],
         State.HELD: wanted["held"],
     }
     clean = Counter(hashlib.sha256(content).hexdigest() for kind, content in sent if kind == "clean")

@@ -110,7 +110,7 @@ def test_a_job_of_two_files_hides_none(shop: Shop) -> None:
     secret, clean = shop.stack.file("s.pdf", SECRET), shop.stack.file("c.pdf", CLEAN)
     number = shop.stack.lp(QUEUE, secret, clean)
     shop.stack.wait_for(number, "canceled", "completed")
-    assert shop.wait(1, State.HELD, State.BLOCKED)
+    assert shop.wait(1, State.HELD, State.WITHHELD)
     last = shop.lp(letter("last"))
     shop.stack.wait_for(last, "completed")
     released = shop.wait(1, State.RELEASED)
@@ -373,7 +373,7 @@ def test_numbers_in_a_title_are_in_no_file(shop: Shop) -> None:
     """A number as the title of a blocked job: in no log, row, receipt or temporary file, and CUPS is told it masked."""
     number = shop.lp(SECRET, title=f"{NUMBER} 的材料")
     said = shop.message(number)
-    shop.wait(1, State.BLOCKED)
+    shop.wait(1, State.WITHHELD)
     assert NUMBER not in said
     told = subprocess.run(
         ["grep", "-rl", "--", NUMBER, str(shop.site.root)], capture_output=True, text=True, check=False

@@ -59,6 +59,10 @@ EVENTS = {
     "cancelled": {"state": "cancelled"},
     "double": {"of": "01J", "state": "refused"},
     "escaped": {"cups": 7},
+    "withheld": {"way": "return", "incident": "01J", "due": "2026-01-02T03:04:05+00:00", "state": "withheld"},
+    "handed-back": {"name": "01J 乙.docx", "state": "withheld"},
+    "stopped-release": {"place": "7", "state": "held"},
+    "stopping": {"place": "!", "copies": 1, "state": "releasing"},
     "something-new": {"x": 1},
 }
 """Every kind of event that the gate writes, with a body as it writes it, and one that nobody has thought of yet."""

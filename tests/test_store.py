@@ -38,6 +38,9 @@ ROAD: dict[State, tuple[State, ...]] = {
     State.BLOCKED: (State.STORED, State.DECIDED, State.BLOCKED),
     State.REJECTED: (State.STORED, State.DECIDED, State.HELD, State.REJECTED),
     State.CANCELLED: (State.STORED, State.DECIDED, State.CANCELLED),
+    State.WITHHELD: (State.STORED, State.DECIDED, State.WITHHELD),
+    State.RETURNED: (State.STORED, State.DECIDED, State.WITHHELD, State.RETURNED),
+    State.HANDED_OVER: (State.STORED, State.DECIDED, State.WITHHELD, State.HANDED_OVER),
 }
 APPEND = """
 import sys

@@ -325,7 +325,8 @@ class Ocr:
 def _stopped(untrusted: Document) -> Document:
     """Return a document of which nothing more is read: what it has left unread is never clean."""
     gap = Gap(kind=GapKind.NO_OCR, detail=STOPPED)
-    return evolve(untrusted, pictures=(), gaps=(*untrusted.gaps, gap))  # type: ignore[no-any-return]
+    coverage = tuple(evolve(page, how="unread") if page.how == "ocr" else page for page in untrusted.coverage)
+    return evolve(untrusted, pictures=(), gaps=(*untrusted.gaps, gap), coverage=coverage)  # type: ignore[no-any-return]
 
 
 class _Pages:

@@ -30,6 +30,7 @@ _FINDINGS = {
     "held": 2,
     "doubt": 2,
     "blocked": 2,
+    "withheld": 2,
     "failed": 2,
     "redacted": 3,
     "rejected": 3,
@@ -42,6 +43,7 @@ _REVIEW = {
     "doubt": 2,
     "failed": 2,
     "blocked": 4,
+    "withheld": 2,
     "redacted": 4,
     "rejected": 4,
 }
@@ -58,6 +60,9 @@ _CALLS = {
     "announced-anew": 3,
     "releasing": 3,
     "released": 3,
+    "stopping": 3,
+    "stopped-release": 3,
+    "handed-back": 3,
     "cancel-asked": 3,
     "cancelled": 3,
     "double": 3,
@@ -69,6 +74,8 @@ _FAILURES = frozenset(
 )
 _SEVERITIES = {
     "blocked": 4,
+    "withheld": 5,
+    "stopped-release": 4,
     "held": 3,
     "doubt": 3,
     "failed": 4,

@@ -173,7 +173,7 @@ class Incidents:
         return self._custody(target)
 
     def form(self, id: str) -> bytes:  # noqa: A002  as above
-        """Return the report form (泄密事件报告表) of an incident as the bytes of a Word file, to be looked at and signed.
+        """Return the report form (泄密事件报告表) of an incident as a Word file, to be looked over and signed.
 
         Whoever handles incidents drafts it; whoever reports them, too.
         """
@@ -376,7 +376,7 @@ _MEASURES = {
     "withheld": "停止读取，暂扣",
     "handed-back": "原件退还，本机未留存",
     "blocked": "拦截",
-    "stopped": "停止放行",
+    "stopped-release": "停止放行",
     "frozen": "冻结文件",
     "unfrozen": "解除冻结",
     "handed-over": "移交",

@@ -509,7 +509,7 @@ class Line:
 
     def _stop(self, job: Job, say: Say) -> Outcome:
         """Hold a cleared job whose file was frozen before it left."""
-        return self._take_back(job, say, "stopped")
+        return self._take_back(job, say, "stopped-release")
 
     def _take_back(self, job: Job, say: Say, kind: str) -> Outcome:
         if isinstance(self.sources.get(job.item.source), Onward):
