@@ -343,7 +343,10 @@ def _impossible(config: Config, file: str, where: dict[located.Path, int]) -> It
                     f"放行文件夹与被监视的文件夹重叠，会形成循环：{folder.release}",
                     f"the release folder overlaps with a watched folder, which makes a loop: {folder.release}",
                 )
-            if any(_overlap(folder.back.resolve(), spot) for spot in (root, config.folders[other].release.resolve())):
+            spots = (root, config.folders[other].release.resolve())
+            # Where it was not named, it lies beside `watch`: what overlaps with that is told above.
+            own = [spot for spot in spots if folder.returns is not None or not _overlap(watch, spot)]
+            if any(_overlap(folder.back.resolve(), spot) for spot in own):
                 yield fault(
                     ("folders", number, "returns"),
                     f"退还文件夹与被监视或放行的文件夹重叠：{folder.back}",
