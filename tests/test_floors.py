@@ -80,6 +80,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store",
         "account",
         "copies",
+        "destruction",
+        "commissions",
         "vault",
         "ipp",
         "sources",
