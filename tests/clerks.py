@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple, Self
 
+import argon2
+import pytest
+
+from dlp import account, config
 from dlp.approval import Case, Decision
 from dlp.copies import COPIES, Copy
 from dlp.model import Action, Item, Level, Regime, State, Verdict
@@ -14,7 +24,9 @@ from dlp.rights import Operation, Role
 from dlp.service.cases import Asking
 from dlp.service.desk import Desk, open_vault
 from dlp.service.keys import new_id
+from dlp.service.people import People
 from dlp.store import Job
+from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 from test_people import House
 
@@ -31,14 +43,68 @@ STAFF = {
 PAPER = b"a paper that is kept sealed\n"
 
 
+class Terminal(NamedTuple):
+    """Where people call the program."""
+
+    root: Path
+    config: Path
+
+    def run(self, who: str, *args: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run `dlp ARGS` as somebody; `check` is the exit code that must come (None: any)."""
+        done = subprocess.run(
+            [sys.executable, "-m", "dlp", *args],
+            cwd=self.root,
+            env={**os.environ, "DLP_CONFIG": str(self.config), "DLP_SESSION": str(self.root / f"{who}.session")},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if check is not None:
+            assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def json(self, who: str, *args: str) -> list[dict[str, Any]]:
+        """Run `dlp ARGS --json` as somebody and return its lines."""
+        return [json.loads(line) for line in self.run(who, *args, "--json").stdout.splitlines()]
+
+
 class Office(House):
     """A site with everybody it takes, in one process."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        for account, role in STAFF.items():
-            self.add(account, role)
+        for who, role in STAFF.items():
+            self.add(who, role)
+        self.add("twin", Role.CLASSIFIER, natural="n-opa")
         self.vault: Vault = open_vault(self.config)
+        for who in (*STAFF, "twin", "sys", "sec", "aud"):
+            self.token(who)
+
+    @classmethod
+    def copy(cls, template: Path, root: Path) -> Self:
+        """Return an office that begins where another one was closed; everybody is still logged in."""
+        shutil.copytree(template, root)
+        return cls.reopen(root)
+
+    @classmethod
+    def reopen(cls, root: Path) -> Self:
+        """Open an office that was closed, or that died."""
+        made = cls.__new__(cls)
+        made.config = config.parse("", file="test", base=root)
+        made.store = SqliteStore.open(root / "gate.db", create=False)
+        made.people = People(made.store, made.config.people)
+        made.given = {}
+        made._tokens = json.loads((root / "tokens").read_bytes())
+        made.vault = open_vault(made.config)
+        return made
+
+    def close(self) -> Path:
+        """Close it, to be copied; return where it lies."""
+        (self.root / "tokens").write_text(json.dumps(self._tokens), encoding="ascii")
+        root = self.root
+        self.store.close()
+        return root
 
     def desk(self, account: str) -> Desk:
         """Return the desk as somebody sees it."""
@@ -142,7 +208,47 @@ class Office(House):
         found = [copy for copy in self.store.records(COPIES) if copy.job == job]
         return tuple(sorted(found, key=lambda copy: copy.number))
 
+    def at_the_command_line(self, root: Path) -> Terminal:
+        """Return the same office at its terminals: one for each account, all logged in."""
+        for who, token in self._tokens.items():
+            (root / f"{who}.session").write_text(f"{token}\n", encoding="ascii")
+        settings = root / "config.toml"
+        lines = (
+            "[store]",
+            f'path = "{self.root}/gate.db"',
+            "[vault]",
+            *(
+                f'{key} = "{value}"'
+                for key, value in (
+                    ("folder", self.config.vault.folder),
+                    ("identity", self.config.vault.identity),
+                    ("work_key", self.config.vault.work_key),
+                )
+            ),
+            "[audit]",
+            'syslog = ""',
+        )
+        settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return Terminal(root, settings)
+
     def approve(self, list_id: str) -> None:
         """Approve a destruction list by the two that it takes."""
         asked = self.desk("hed").seconds.ask(Operation.DESTROY_APPROVE, list_id, {})
         self.confirm("lea", asked.id)
+
+
+@pytest.fixture(scope="session")
+def closed_office(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an office with everybody it takes, closed, to be copied: it takes long to employ them."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Hashed as always, with less work for each.
+        patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        return Office(tmp_path_factory.mktemp("office")).close()
+
+
+@pytest.fixture
+def office(closed_office: Path, tmp_path: Path) -> Iterator[Office]:
+    """Give an office with everybody it takes."""
+    made = Office.copy(closed_office, tmp_path / "office")
+    yield made
+    made.store.close()
