@@ -404,7 +404,7 @@ def ends(root: Path, number: str, job: str, copy: str, when: str) -> None:
         assert not made.vault.has(job), when
         assert made.store.record(SEALED, job).end is End.ERASED, when
         assert made.store.record(COPIES, copy).state is CopyState.DESTROYED, when
-        assert [event.kind for event in made.store.events()].count("destroyed") == 1, when
+        assert [(event.kind, event.job) for event in made.store.events()].count(("destroyed", job)) == 1, when
         seen = made.desk("rev").audit_verify()
         assert seen.faults == (), when
     finally:
