@@ -22,13 +22,13 @@ from dlp.model import Action, Item, Level, Regime, State, Verdict
 from dlp.request import Recipient
 from dlp.rights import Operation, Role
 from dlp.service.cases import Asking
-from dlp.service.desk import Desk, open_vault
+from dlp.service.desk import open_vault
 from dlp.service.keys import new_id
 from dlp.service.people import People
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
-from test_people import House
+from staff import House
 
 STAFF = {
     "opa": Role.OPERATOR,
@@ -47,14 +47,14 @@ class Terminal(NamedTuple):
     """Where people call the program."""
 
     root: Path
-    config: Path
 
     def run(self, who: str, *args: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run `dlp ARGS` as somebody; `check` is the exit code that must come (None: any)."""
+        about = {"DLP_CONFIG": str(self.root / "config.toml"), "DLP_SESSION": str(self.root / f"{who}.session")}
         done = subprocess.run(
             [sys.executable, "-m", "dlp", *args],
             cwd=self.root,
-            env={**os.environ, "DLP_CONFIG": str(self.config), "DLP_SESSION": str(self.root / f"{who}.session")},
+            env={**os.environ, **about},
             capture_output=True,
             text=True,
             timeout=120,
@@ -69,46 +69,45 @@ class Terminal(NamedTuple):
         return [json.loads(line) for line in self.run(who, *args, "--json").stdout.splitlines()]
 
 
+SETTINGS = """[people]
+session_minutes = 720
+[store]
+path = "state/gate.db"
+[vault]
+folder = "vault"
+identity = "vault/identity.age-key"
+work_key = "vault/work.age-key"
+[audit]
+syslog = ""
+"""
+
+
 class Office(House):
     """A site with everybody it takes, in one process."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
+        settings = root / "config.toml"
+        settings.write_text(SETTINGS, encoding="utf-8")
+        super().__init__(root, settings)
         for who, role in STAFF.items():
             self.add(who, role)
         self.add("twin", Role.CLASSIFIER, natural="n-opa")
         self.vault: Vault = open_vault(self.config)
         for who in (*STAFF, "twin", "sys", "sec", "aud"):
-            self.token(who)
-
-    @classmethod
-    def copy(cls, template: Path, root: Path) -> Self:
-        """Return an office that begins where another one was closed; everybody is still logged in."""
-        shutil.copytree(template, root)
-        return cls.reopen(root)
+            (root / f"{who}.session").write_text(f"{self.token(who)}\n", encoding="ascii")
 
     @classmethod
     def reopen(cls, root: Path) -> Self:
-        """Open an office that was closed, or that died."""
+        """Open an office that was closed, or that died; everybody is still logged in."""
         made = cls.__new__(cls)
-        made.config = config.parse("", file="test", base=root)
-        made.store = SqliteStore.open(root / "gate.db", create=False)
+        made.settings = root / "config.toml"
+        made.config = config.read(made.settings)
+        made.store = SqliteStore.open(root / "state" / "gate.db", create=False)
         made.people = People(made.store, made.config.people)
         made.given = {}
-        made._tokens = json.loads((root / "tokens").read_bytes())
+        made._tokens = {path.stem: path.read_text(encoding="ascii").strip() for path in root.glob("*.session")}
         made.vault = open_vault(made.config)
         return made
-
-    def close(self) -> Path:
-        """Close it, to be copied; return where it lies."""
-        (self.root / "tokens").write_text(json.dumps(self._tokens), encoding="ascii")
-        root = self.root
-        self.store.close()
-        return root
-
-    def desk(self, account: str) -> Desk:
-        """Return the desk as somebody sees it."""
-        return Desk(self.config, self.store, self.token(account))
 
     def confirm(self, account: str, number: str) -> None:
         """Confirm as the second person."""
@@ -157,7 +156,7 @@ class Office(House):
     @property
     def root(self) -> Path:
         """Return where everything lies."""
-        return self.store._path.parent
+        return Path(self.config.store.path).parent.parent
 
     def approved(self, job: Job, *, copies: int = 2, due: float | None = None, to: tuple[str, ...] = ("王某",)) -> Case:
         """Ask for copies of a held job, and have it signed by everybody it takes."""
@@ -208,29 +207,6 @@ class Office(House):
         found = [copy for copy in self.store.records(COPIES) if copy.job == job]
         return tuple(sorted(found, key=lambda copy: copy.number))
 
-    def at_the_command_line(self, root: Path) -> Terminal:
-        """Return the same office at its terminals: one for each account, all logged in."""
-        for who, token in self._tokens.items():
-            (root / f"{who}.session").write_text(f"{token}\n", encoding="ascii")
-        settings = root / "config.toml"
-        lines = (
-            "[store]",
-            f'path = "{self.root}/gate.db"',
-            "[vault]",
-            *(
-                f'{key} = "{value}"'
-                for key, value in (
-                    ("folder", self.config.vault.folder),
-                    ("identity", self.config.vault.identity),
-                    ("work_key", self.config.vault.work_key),
-                )
-            ),
-            "[audit]",
-            'syslog = ""',
-        )
-        settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return Terminal(root, settings)
-
     def approve(self, list_id: str) -> None:
         """Approve a destruction list by the two that it takes."""
         asked = self.desk("hed").seconds.ask(Operation.DESTROY_APPROVE, list_id, {})
@@ -243,12 +219,15 @@ def closed_office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         # Hashed as always, with less work for each.
         patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
-        return Office(tmp_path_factory.mktemp("office")).close()
+        made = Office(tmp_path_factory.mktemp("office"))
+        made.close()
+        return made.root
 
 
 @pytest.fixture
 def office(closed_office: Path, tmp_path: Path) -> Iterator[Office]:
     """Give an office with everybody it takes."""
-    made = Office.copy(closed_office, tmp_path / "office")
+    shutil.copytree(closed_office, tmp_path / "office")
+    made = Office.reopen(tmp_path / "office")
     yield made
     made.store.close()

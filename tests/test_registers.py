@@ -17,7 +17,7 @@ import docx
 import openpyxl
 import pytest
 
-from clerks import Office, closed_office, office
+from clerks import Office, Terminal, closed_office, office
 from dlp.commissions import What
 from dlp.copies import COPIES, Copy, CopyState, copy_id
 from dlp.errors import Conflict, Denied, NotFound, StoreError, UsageError
@@ -476,7 +476,7 @@ def filled(root: Path, count: int) -> None:
 def test_the_whole_way_at_the_command_line(office: Office, tmp_path: Path) -> None:
     """Picked up, given back, counted, listed and exported by commands, in both languages."""
     first, second = office.printed(copies=2, due=time.time() + DAY)
-    site = office.at_the_command_line(tmp_path)
+    site = Terminal(office.root)
     (picked,) = site.json("opa", "registers", "pick-up", first.id, "--to", "王某")
     assert (picked["state"], picked["holder"]) == ("out", "王某")
     assert "王某" in site.run("opa", "registers", "copies", "--holder", "王某").stdout

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from dlp import copies
+from dlp.approval import Case
 from dlp.commissions import ORDERS, Order, What
 from dlp.copies import COPIES, Account, Copy, CopyState
 from dlp.errors import NotFound, StoreError, UsageError
@@ -15,6 +16,7 @@ from dlp.rights import CENTRE, Denial, Operation, Person, Why
 from dlp.service.acting import Acting, now, refused
 from dlp.service.cases import CASES
 from dlp.service.keys import new_id
+from dlp.store import Job
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 
@@ -196,14 +198,12 @@ class Lending:
         return copies.copy_id(self._store.get(job).id, int(number))
 
     def _reckon(self, job: str) -> Reckoning:
-        with self._store.change() as entry:  # one moment: nothing moves between the rows
-            found = entry.records(COPIES, RecordFilter(job=job))
-            cases = entry.records(CASES, RecordFilter(job=job))
-            about = entry.job(job)
-        approved = sum(given.copies for case in cases for given in case.cleared)
-        printed = about.item.copies if about.state in LEFT else 0
-        left = sorted(copy.number for copy in found if copy.state in ABROAD)
-        return Reckoning(job, copies.count(found, approved=approved, printed=printed), tuple(left))
+        only, read = RecordFilter(job=job), self._store
+        seen = _reckoned(job, read.get(job), read.records(CASES, only), read.records(COPIES, only))
+        if seen.account.differs:  # something may have moved between the rows: once more, in one moment
+            with self._store.change() as entry:
+                seen = _reckoned(job, entry.job(job), entry.records(CASES, only), entry.records(COPIES, only))
+        return seen
 
     def _moment(self) -> float:
         with self._store.change() as entry:
@@ -229,6 +229,14 @@ class Lending:
                 return
             error = refused(entry, at.person, operation, at.made, subject=id_, job=one.job)
         raise error
+
+
+def _reckoned(job: str, about: Job, cases: Iterable[Case], found: Iterable[Copy]) -> Reckoning:
+    found = tuple(found)
+    approved = sum(given.copies for case in cases for given in case.cleared)
+    printed = about.item.copies if about.state in LEFT else 0
+    left = sorted(copy.number for copy in found if copy.state in ABROAD)
+    return Reckoning(job, copies.count(found, approved=approved, printed=printed), tuple(left))
 
 
 class _At:
