@@ -83,6 +83,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "copies",
         "incident",
         "evidence",
+        "destruction",
+        "commissions",
         "vault",
         "ipp",
         "sources",

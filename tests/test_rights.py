@@ -53,6 +53,7 @@ approval.show        O R C D S L . . .   -
 approval.sign        . R C D S L . . .   -
 register.read        O R C D S L . . a   -
 register.export      . R . . S . . . a   -
+register.enter       O R . . . . . . .   -
 register.pick-up     O . . . . . . . .   -
 register.return      O R . . . . . . .   -
 destroy.list         . R . . . . . . .   -

@@ -28,6 +28,8 @@ class CopyState(Enum):
     LISTED = "listed"
     """On a list of what is to be destroyed."""
     DESTROYED = "destroyed"
+    VOID = "void"
+    """Cleared, and never came out of the printer; somebody looked."""
 
 
 STATES: dict[CopyState, Say] = {
@@ -36,6 +38,7 @@ STATES: dict[CopyState, Say] = {
     CopyState.RETURNED: Say("已清退", "given back"),
     CopyState.LISTED: Say("待销毁", "to be destroyed"),
     CopyState.DESTROYED: Say("已销毁", "destroyed"),
+    CopyState.VOID: Say("未印出", "never printed"),
 }
 
 
@@ -81,6 +84,8 @@ class Copy(Frozen, frozen=True, kw_only=True):
     list: str = ""
     """Of the destruction that it went into."""
     destroyed_at: float = 0.0
+    note: str = ""
+    """Why it is void."""
 
 
 COPIES = Kind(
@@ -141,6 +146,32 @@ def hand_out(
         handed_at=at,
         handed_by=by,
     )
+
+
+def strike(copy: Copy, *, reason: str) -> Copy | Denial:
+    """Return a copy that was cleared and never printed, as somebody found who looked. It counts no more."""
+    if copy.state is not CopyState.MADE:
+        return _not_there(copy, Say("不是待领取", "it does not wait to be picked up"))
+    return evolve(copy, version=copy.version + 1, state=CopyState.VOID, note=reason.strip())  # type: ignore[no-any-return]
+
+
+def enlist(copy: Copy, to: str) -> Copy | Denial:
+    """Return a copy that was put on the destruction list `to`; only what came back is."""
+    if copy.state is not CopyState.RETURNED:
+        return _not_there(copy, Say("尚未清退，不能列入销毁清单", "it was not given back and goes on no list"))
+    return evolve(copy, version=copy.version + 1, state=CopyState.LISTED, list=to)  # type: ignore[no-any-return]
+
+
+def unlist(copy: Copy) -> Copy:
+    """Return a copy whose destruction list was taken back."""
+    return evolve(copy, version=copy.version + 1, state=CopyState.RETURNED, list="")  # type: ignore[no-any-return]
+
+
+def destroy(copy: Copy, to: str, *, at: float) -> Copy | Denial:
+    """Return a copy that was destroyed with the list `to`, which it must stand on."""
+    if copy.state is not CopyState.LISTED or copy.list != to:
+        return _not_there(copy, Say("不在这份销毁清单上", "it is not on this destruction list"))
+    return evolve(copy, version=copy.version + 1, state=CopyState.DESTROYED, destroyed_at=at)  # type: ignore[no-any-return]
 
 
 def give_back(copy: Copy, *, by: str, received_by: str, at: float) -> Copy | Denial:

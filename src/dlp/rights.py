@@ -82,6 +82,7 @@ class Operation(Enum):
 
     REGISTER_READ = "register.read"
     REGISTER_EXPORT = "register.export"
+    REGISTER_ENTER = "register.enter"
     REGISTER_PICK_UP = "register.pick-up"
     REGISTER_RETURN = "register.return"
 
@@ -175,6 +176,9 @@ RIGHTS: tuple[Right, ...] = (
     Right(_OP.APPROVAL_SIGN, Say("审批签字", "sign an approval"), SIGNERS, f"{CENTRE}第十条"),
     Right(_OP.REGISTER_READ, Say("查看登记簿", "read registers"), (*DESK, _AUD), f"{CENTRE}第十一条"),
     Right(_OP.REGISTER_EXPORT, Say("导出登记簿", "export registers"), (_R, _S, _AUD), f"{PRINT_ROOM}二"),
+    Right(
+        _OP.REGISTER_ENTER, Say("登记承印、会议文件", "enter an order"), (_O, _R), f"{PRINT_ROOM}二；{CENTRE}第十二条"
+    ),
     Right(_OP.REGISTER_PICK_UP, Say("登记领取", "record a pick-up"), (_O,), f"{CENTRE}第七条"),
     Right(_OP.REGISTER_RETURN, Say("登记清退", "record a return"), (_O, _R), f"{CENTRE}第十一条"),
     Right(_OP.DESTROY_LIST, Say("编制销毁清单", "draw up a destruction list"), (_R,), f"{CENTRE}第十一条"),

@@ -270,6 +270,10 @@ class Vault:
         """Return the ids of all whole objects."""
         return frozenset(p.stem for p in self._objects.glob("*.age"))
 
+    def has(self, id: str) -> bool:  # noqa: A002  the job's word
+        """Tell whether object `id` is there, whole."""
+        return self._path(id).exists()
+
     def drop_unfinished(self) -> int:
         """Remove what a crash left half-written; return how many. Whole objects are never touched."""
         parts = list(self._objects.glob("*.tmp"))

@@ -112,6 +112,12 @@ def day(_ctx: click.Context, _param: click.Parameter, value: str | None) -> floa
     return moment.timestamp() if moment else None
 
 
+def moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """Read a day or moment of the clock on the wall as seconds since the epoch; a day means its beginning."""
+    read = _moment(days=0)(_ctx, _param, value)
+    return read.timestamp() if read else None
+
+
 def settings(config_path: Path | None) -> Config:
     """Return the configuration that holds for this call."""
     return configuration.read(config_path or configuration.find())

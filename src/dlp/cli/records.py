@@ -12,6 +12,9 @@ from dlp import approval
 from dlp.account import Account
 from dlp.approval import Case, CaseState
 from dlp.cli.faces import language
+from dlp.commissions import Order
+from dlp.copies import Copy
+from dlp.destruction import Destruction, Witness
 from dlp.incident import Incident, Taken
 from dlp.ladder import Step
 from dlp.model import Finding, Gap, Inspection, Mark, Outcome, Reason, Verdict
@@ -244,6 +247,94 @@ def _step(one: Case, step: Step) -> dict[str, Any]:
     }
 
 
+def copy(one: Copy) -> dict[str, Any]:
+    """Return one paper copy."""
+    return {
+        "copy": one.id,
+        "job": one.job,
+        "case": one.case,
+        "number": one.number,
+        "total": one.total,
+        "title": one.title,
+        "level": one.level.value if one.level else None,
+        "state": one.state.value,
+        "recipients": list(one.recipients),
+        "unit": one.unit,
+        "holder": one.holder or None,
+        "carriers": list(one.carriers),
+        "authority": one.authority or None,
+        "made": moment(one.at),
+        "due": _moment(one.due),
+        "handed": _moment(one.handed_at),
+        "handed_by": one.handed_by or None,
+        "returned": _moment(one.returned_at),
+        "returned_by": one.returned_by or None,
+        "received_by": one.received_by or None,
+        "list": one.list or None,
+        "destroyed": _moment(one.destroyed_at),
+    }
+
+
+def order(one: Order) -> dict[str, Any]:
+    """Return what an operator wrote down: a commission to print, or a meeting file."""
+    return {
+        "order": one.id,
+        "what": one.what.value,
+        "job": one.job or None,
+        "title": one.title,
+        "client": one.client,
+        "person": one.person,
+        "quantity": one.quantity,
+        "contract": one.contract,
+        "level": one.level.value if one.level else None,
+        "unit": one.unit,
+        "due": _moment(one.due),
+        "by": one.by,
+        "at": moment(one.at),
+        "finished": one.finished,
+        "waste": one.waste,
+        "returned": one.returned,
+        "done": _moment(one.done_at),
+        "done_by": one.done_by or None,
+    }
+
+
+def destruction(one: Destruction) -> dict[str, Any]:
+    """Return a destruction list."""
+    return {
+        "list": one.id,
+        "stage": one.stage.value,
+        "version": one.version,
+        "reason": one.reason,
+        "method": one.method,
+        "drawn_by": one.drawn_by,
+        "at": moment(one.at),
+        "approved_by": [_witness(word) for word in one.approved_by],
+        "witnesses": [_witness(word) for word in one.witnesses],
+        "receipt": one.receipt or None,
+        "carriers": list(one.carriers),
+        "destroyer": one.destroyer or None,
+        "place": one.place or None,
+        "handed": _moment(one.handed_at),
+        "erased": _moment(one.erased_at),
+        "pieces": [
+            {
+                "copy": piece.copy or None,
+                "job": piece.job,
+                "title": piece.title,
+                "number": piece.number or None,
+                "level": piece.level.value if piece.level else None,
+                "sha256": piece.sha256,
+            }
+            for piece in one.pieces
+        ],
+    }
+
+
+def _witness(word: Witness) -> dict[str, Any]:
+    return {"account": word.person, "name": word.name, "at": moment(word.at)}
+
+
 def outcome(done: Outcome) -> dict[str, Any]:
     """Return a settled job as the running gate tells it."""
     return {
@@ -260,6 +351,10 @@ def outcome(done: Outcome) -> dict[str, Any]:
 def moment(seconds: float) -> str:
     """Return a time as ISO 8601 in UTC, to the second."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moment(seconds: float) -> str | None:
+    return moment(seconds) if seconds else None
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:

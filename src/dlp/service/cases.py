@@ -199,7 +199,9 @@ class Clearing:
         entry.put(CASES, made.case)
         given = made.clearance
         first = _copy(made.case, self._job, person, entry.moment)
-        for number in range(1, given.copies + 1):
+        # A job of which nobody could tell whether it left may be let go again: no number is given twice.
+        done = max((one.number for one in entry.records(COPIES, RecordFilter(job=self._job.id))), default=0)
+        for number in range(done + 1, done + given.copies + 1):
             entry.put(COPIES, evolve(first, id=copy_id(self._job.id, number), number=number))
         return {"case": given.case, "clearance": given.number, "copies": given.copies, "signatures": given.signatures}
 

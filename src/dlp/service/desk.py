@@ -14,9 +14,10 @@ from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Say, State
 from dlp.rights import Operation, right
-from dlp.service import accounts, compiled, incidents, trail
+from dlp.service import accounts, compiled, destructions, incidents, trail
 from dlp.service.acting import Acting
 from dlp.service.cases import CASES, Cases
+from dlp.service.destructions import Destructions, Keeper
 from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.incidents import Incidents
 from dlp.service.keys import deployment_key
@@ -33,6 +34,9 @@ from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
+KEEPERS: tuple[Keeper, ...] = ()
+"""What keeps a job from every destruction list."""
+
 
 class Desk:
     """The desk of one site. Works beside a running daemon: every change is one checked transaction."""
@@ -41,10 +45,17 @@ class Desk:
         self.config = config
         self.store = store
         self.acting = Acting.at(config, store, token)
-        self.seconds = Seconds(self.acting, accounts.doing(), incidents.doing())
+        self.seconds = Seconds(
+            self.acting,
+            accounts.doing(),
+            incidents.doing(),
+            destructions.doing(KEEPERS),
+            after=destructions.after(store, self._vault),
+        )
         self.cases = Cases(self.acting)
         self.incidents = Incidents(self.acting)
         self.withheld = Withheld(self.acting, lambda: open_vault(config))
+        self.destructions = Destructions(self.acting, self._vault, KEEPERS)
 
     @classmethod
     def open(cls, config: Config, token: str = "") -> Self:
@@ -127,6 +138,9 @@ class Desk:
             who = actor if actor and self.acting.alone else self.acting.person.id
             entry.append(who, "rejected", job.id, {"reason": reason, "state": rejected.state.value})
         return rejected
+
+    def _vault(self) -> Vault:
+        return open_vault(self.config)
 
     def _only_case(self, job: Job) -> str:
         """Return the one approval of a job that can be used; Denied where there is none or several."""

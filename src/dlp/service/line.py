@@ -23,7 +23,7 @@ from dlp.errors import Conflict, Denied, DlpError, StoreError, VaultError
 from dlp.incident import INCIDENTS, Cause, Freeze, Incident, Stopped
 from dlp.model import Action, Certificate, Document, Finding, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction, Stamped
-from dlp.service import certify, receipt
+from dlp.service import certify, destructions, receipt
 from dlp.service.keys import new_id
 from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakenBack, TakeRefused, Void
 from dlp.store import Job
@@ -663,15 +663,20 @@ class Line:
             self.store.note(actor=ACTOR, kind="receipt-failed", job=job.id, body={"why": why})
 
     def drop_leftovers(self) -> None:
-        """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction."""
+        """Destroy sealed copies whose job ended without needing them; a crash can come before the destruction.
+
+        Where there are accounts, what was blocked is destroyed on an erased list alone, and never by the clock.
+        """
+        destructions.finish(self.store, self.vault)
         limit = time.time() - self.config.vault.block_retention_days * 86_400
+        clock = destructions.by_clock(self.config, self.store)
         sealed = tuple(self.vault.ids())
         standing = self.store.standing(vault.owner(own) for own in sealed)
         for own, (job, state, since) in zip(sealed, standing, strict=True):
             if own != job:
                 if state not in LEAVING:
                     self.vault.destroy(own)
-            elif state in DONE or (state is State.BLOCKED and since <= limit) or state in GONE:
+            elif state in DONE or (clock and state is State.BLOCKED and since <= limit) or state in GONE:
                 if not self._is_spent(job, state):
                     continue
                 self.vault.destroy(job)

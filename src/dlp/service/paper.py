@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+from xml.sax.saxutils import escape
 
 import docx
 import segno
+from docx.enum.section import WD_ORIENT
 from docx.enum.text import WD_ALIGN_PARAGRAPH
-from docx.oxml.ns import qn
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls, qn
 from docx.shared import Cm, Pt
 
 
-def sheet(title: str, *, unit: str, moment: str) -> Any:
-    """Return a new sheet with its title; `moment` (ISO 8601, UTC, seconds, Z) is when the file says it was made."""
+def sheet(title: str, *, unit: str, moment: str, broad: Literal["", "A4", "A3"] = "") -> Any:
+    """Return a new sheet with its title; `moment` (ISO 8601, UTC, seconds, Z) is when the file says it was made.
+
+    A `broad` one lies across, of that size, with its pages numbered.
+    """
     page = docx.Document()
     section = page.sections[0]
     section.page_width, section.page_height = Cm(21.0), Cm(29.7)
     section.left_margin = section.right_margin = Cm(2.5)
     section.top_margin = section.bottom_margin = Cm(2.2)
+    if broad:
+        section.orientation = WD_ORIENT.LANDSCAPE
+        section.page_width, section.page_height = (Cm(42.0), Cm(29.7)) if broad == "A3" else (Cm(29.7), Cm(21.0))
+        section.left_margin = section.right_margin = section.top_margin = section.bottom_margin = Cm(1.5)
+        _number(section)
     font = page.styles["Normal"].font
     font.name, font.size = "Times New Roman", Pt(10.5)
     # Word takes the face of Han characters from an attribute of its own.
@@ -56,6 +67,37 @@ def grid(page: Any, rows: Sequence[tuple[str, ...]], *, widths: tuple[float, ...
             cell.width = Cm(width)
             run = cell.paragraphs[0].add_run(_printable(text))
             run.font.size, run.bold = Pt(9), head and number == 0
+
+
+def ledger(page: Any, columns: Sequence[str], rows: Iterable[Sequence[str]], *, shares: Sequence[float]) -> None:
+    """Add a long table as wide as the page, its head on every page; `shares` of the width go to its columns."""
+    section = page.sections[0]
+    room = (section.page_width - section.left_margin - section.right_margin) / Cm(1)
+    widths = [room * share / sum(shares) for share in shares]
+    grid(page, [tuple(columns)], widths=tuple(widths), head=True)
+    table = page.tables[-1]
+    table.rows[0]._tr.get_or_add_trPr().append(parse_xml(f"<w:tblHeader {nsdecls('w')}/>"))  # noqa: SLF001  no public way
+    twips = [round(width * 567) for width in widths]
+    for row in rows:
+        # One row as a piece of XML: the library's own way looks at the whole table for each cell.
+        cells = "".join(
+            f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/></w:tcPr><w:p><w:r><w:rPr><w:sz w:val="16"/></w:rPr>'
+            f'<w:t xml:space="preserve">{escape(_printable(text))}</w:t></w:r></w:p></w:tc>'
+            for text, width in zip(row, twips, strict=True)
+        )
+        table._tbl.append(parse_xml(f"<w:tr {nsdecls('w')}><w:trPr><w:cantSplit/></w:trPr>{cells}</w:tr>"))  # noqa: SLF001
+
+
+def _number(section: Any) -> None:
+    """Write the number of each page at its foot."""
+    foot = section.footer.paragraphs[0]
+    foot.alignment = WD_ALIGN_PARAGRAPH.CENTER
+    for text, field in (("第 ", "PAGE"), (" 页 共 ", "NUMPAGES"), (" 页", "")):
+        foot.add_run(text)
+        if field:
+            foot._p.append(  # noqa: SLF001  no public way
+                parse_xml(f'<w:fldSimple {nsdecls("w")} w:instr="{field}"><w:r><w:t>1</w:t></w:r></w:fldSimple>')
+            )
 
 
 def square(page: Any, text: str, *, width: float = 4.2) -> None:

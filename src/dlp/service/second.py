@@ -44,13 +44,18 @@ CHANGES = Kind(
 )
 Doing = Callable[[Entry, Change], Any]
 """Does what was confirmed, inside the transaction, and appends its own event; returns what there is to tell."""
+After = Callable[[Change], None]
+"""Does what may only be done once that is durable. A crash can come before it: it is work that is found again."""
 
 
 class Seconds:
     """Everything that waits for a second person at one site."""
 
-    def __init__(self, acting: Acting, *doing: Mapping[Operation, Doing]) -> None:
+    def __init__(
+        self, acting: Acting, *doing: Mapping[Operation, Doing], after: Mapping[Operation, After] | None = None
+    ) -> None:
         self._acting = acting
+        self._after = after or {}
         self._doing = {operation: does for one in doing for operation, does in one.items()}
 
     def ask(self, operation: Operation, subject: str, words: dict[str, Any], *, reason: str = "") -> Change:
@@ -93,9 +98,14 @@ class Seconds:
             if no is None:
                 done: Change = evolve(change, version=change.version + 1, state=DONE, second=person.id)
                 entry.put(CHANGES, done)
-                return done, self._doing[change.operation](entry, done)
-            error = refused(entry, person, change.operation, no, subject=change.subject)
-        raise error
+                told = self._doing[change.operation](entry, done)
+            else:
+                error = refused(entry, person, change.operation, no, subject=change.subject)
+        if no is not None:
+            raise error
+        if after := self._after.get(done.operation):
+            after(done)
+        return done, told
 
     def turn_down(self, id: str, reason: str) -> Change:  # noqa: A002  as above
         """Turn down what waits: whoever could confirm it does, or whoever asked for it."""

@@ -106,6 +106,9 @@ WHERE kind = :kind AND id = :id AND version = :version - 1
 RECORDS_OF_KIND = """
 SELECT value FROM record WHERE kind = :kind AND (at, id) < (:before, :id) {only} ORDER BY at DESC, id DESC LIMIT :limit
 """
+RECORDS_FROM_OLDEST = """
+SELECT value FROM record WHERE kind = :kind AND (at, id) > (:after, :id) {only} ORDER BY at, id LIMIT :limit
+"""
 COUNT_RECORDS = "SELECT count(*) FROM record WHERE kind = :kind {only}"
 ONLY_RECORDS = {
     "states": "AND state IN (SELECT value FROM json_each(:states))",

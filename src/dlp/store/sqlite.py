@@ -29,6 +29,7 @@ from dlp.store.schema import VERSION, job_of
 FIND_JOB = "SELECT value FROM job WHERE id >= :low AND id < :high LIMIT 2"
 STATE_OF_JOB = "SELECT state, updated FROM job WHERE id = :id"
 JOBS_OF_STATE = "SELECT id FROM job WHERE state = :state AND id < :before {only} ORDER BY id DESC LIMIT :limit"
+JOBS_FROM_OLDEST = "SELECT id FROM job WHERE state = :state AND id > :after {only} ORDER BY id LIMIT :limit"
 COUNT_JOBS = "SELECT count(*) FROM job WHERE state = :state {only}"
 ONLY_JOBS = {
     "level": "AND level = :level",
@@ -272,6 +273,20 @@ class SqliteStore:
             yield from page
             before = page[-1].id
 
+    def from_oldest(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> Iterator[Job]:
+        """Give jobs oldest first, read a page at a time: a register of any length."""
+        query, wanted = _asking(JOBS_FROM_OLDEST, _wanted(only), ONLY_JOBS)
+        wanted |= {"after": "", "limit": PAGE}
+        while True:
+            with self._snapshot() as db:
+                found = (db.execute(query, {**wanted, "state": state.value}).fetchall() for state in _once(states))
+                ids = tuple(islice(heapq.merge(*([row[0] for row in rows] for rows in found)), PAGE))
+                page = tuple(job_of(db.execute(schema.GET_JOB, {"id": one}).fetchone()[0]) for one in ids)
+            yield from page
+            if not page:
+                return
+            wanted["after"] = page[-1].id
+
     def count(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> int:
         """Return how many jobs there are."""
         with self._snapshot() as db:
@@ -298,6 +313,19 @@ class SqliteStore:
         """Return the records of one kind, newest first; `limit` 0 means all, `after` is the last one that was read."""
         with self._look() as db:
             return records(db, kind, only, limit=limit, after=after)
+
+    def records_from_oldest(self, kind: Kind[V], only: RecordFilter | None = None) -> Iterator[V]:
+        """Give the records of one kind, oldest first, read a page at a time."""
+        asked = record.asked(only or RecordFilter())
+        query = schema.RECORDS_FROM_OLDEST.format(only=" ".join(schema.ONLY_RECORDS[word] for word in asked))
+        wanted = {**asked, "kind": kind.name, "limit": PAGE, "after": float("-inf"), "id": ""}
+        while True:
+            with self._look() as db:
+                page = tuple(kind.value(row[0]) for row in db.execute(query, wanted))
+            yield from page
+            if not page:
+                return
+            wanted |= {"after": kind.columns(page[-1]).at, "id": page[-1].id}
 
     def count_records(self, kind: Kind[V], only: RecordFilter | None = None) -> int:
         """Return how many records of one kind there are."""
