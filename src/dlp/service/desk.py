@@ -54,7 +54,7 @@ class Desk:
         )
         self.cases = Cases(self.acting)
         self.incidents = Incidents(self.acting)
-        self.withheld = Withheld(self.acting, lambda: open_vault(config))
+        self.withheld = Withheld(self.acting, self._vault)
         self.destructions = Destructions(self.acting, self._vault, KEEPERS)
 
     @classmethod
