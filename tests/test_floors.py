@@ -81,6 +81,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "account",
         "copies",
         "vault",
+        "bundle",
         "ipp",
         "sources",
     ),

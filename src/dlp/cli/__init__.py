@@ -14,7 +14,19 @@ from dlp.errors import DlpError, _LocatedError
 from dlp.model import Say
 
 COMMANDS = (
-    *("audit", "check-redaction", "config", "doctor", "login", "logout", "packs", "passwd", "people", "print"),
+    *(
+        "audit",
+        "backup",
+        "check-redaction",
+        "config",
+        "doctor",
+        "login",
+        "logout",
+        "packs",
+        "passwd",
+        "people",
+        "print",
+    ),
     *("quarantine", "redact", "run", "scan", "verify"),
 )
 _FILES = {"check-redaction": "check_redaction", "print": "printing"}

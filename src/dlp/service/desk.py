@@ -14,7 +14,7 @@ from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Say, State
 from dlp.rights import Operation, right
-from dlp.service import accounts, compiled, trail
+from dlp.service import accounts, compiled, restore, trail
 from dlp.service.acting import Acting
 from dlp.service.cases import CASES, Cases
 from dlp.service.gate import load_packs, redactable, sandbox_of
@@ -39,7 +39,7 @@ class Desk:
         self.config = config
         self.store = store
         self.acting = Acting.at(config, store, token)
-        self.seconds = Seconds(self.acting, accounts.doing())
+        self.seconds = Seconds(self.acting, accounts.doing(), restore.doing())
         self.cases = Cases(self.acting)
 
     @classmethod
@@ -48,6 +48,7 @@ class Desk:
 
         StoreError when there is no store yet or it cannot be read; Denied for a token that is known no more.
         """
+        restore.finish(config)
         store = SqliteStore.open(Path(config.store.path), create=False)
         try:
             return cls(config, store, token)
@@ -61,6 +62,7 @@ class Desk:
         path = Path(config.store.path)
         try:
             with SqliteStore.hold_exclusive(path):
+                restore.roll(config)
                 open_vault(config)
                 return cls(config, SqliteStore.open(path, create=True), token)
         except StoreError:  # a gate has it: then everything is there; whatever else it was is told again
