@@ -517,7 +517,7 @@ def test_over_a_living_site_it_takes_two_and_the_older_one_is_named(site: Place,
     assert head(site) == (manifest.seq, manifest.head)
     assert not list(site.root.rglob(".restoring"))
     kept = {Path(one).name.split(".before-")[0] for one in row["kept"]}
-    assert {"gate.db", "audit.key", "audit.origin", "q"} <= kept
+    assert {"gate.db", "audit.key", "q"} <= kept
     assert any(now[0] <= end for end in [len(list(_events(Path(one)))) for one in row["kept"] if "gate.db" in one])
     start(site)
     store = SqliteStore.open(site.state / "gate.db", create=False)
