@@ -86,6 +86,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "destruction",
         "commissions",
         "vault",
+        "bundle",
         "ipp",
         "sources",
     ),

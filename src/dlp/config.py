@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -166,6 +166,46 @@ class PeopleSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long something waits for its second person."""
 
 
+class BackupSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where backups go, to whom they are sealed, and how often the gate makes one by itself."""
+
+    folder: Path | None = None
+    """For the backups that the gate makes; best on another machine."""
+    recipients: tuple[Path, ...] = ()
+    """Files of age public keys: whoever has a private half opens a backup. That half is kept off this machine."""
+    every_hours: Annotated[float, Meta(ge=0)] = 0.0
+    """0: the gate makes none by itself."""
+    keep: Annotated[int, Meta(ge=1, le=10_000)] = 14
+    """How many of its own backups the gate leaves in the folder."""
+
+
+NoticeKind = Literal[
+    "held", "blocked", "overdue", "must-report", "gate-stopped", "audit-broken", "approval-waiting", "confirm-waiting"
+]
+NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
+
+
+class NoticesSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told of what, outside this machine. Without a host and a URL nothing is sent anywhere."""
+
+    kinds: tuple[NoticeKind, ...] = NOTICE_KINDS
+    host: str = ""
+    """Of the mail server; empty: no mail."""
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    from_: Annotated[str, Meta(max_length=254)] = msgspec.field(default="", name="from")
+    to: tuple[str, ...] = ()
+    user: str = ""
+    password_file: Path | None = None
+    """The first line of it; 0600."""
+    webhooks: tuple[str, ...] = ()
+    ca_file: Path | None = None
+    """Authorities of this site (PEM) that servers may show; none named: those that the system knows."""
+    timeout_seconds: Positive = 20.0
+    retry_seconds: Positive = 30.0
+    """After the first failure; it doubles up to an hour."""
+
+
 class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gate says on standard error; never content."""
 
@@ -175,6 +215,8 @@ class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 _ONWARD = re.compile(
     r"ipp://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[!-~]*)?|ipp://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?(/[!-~]*)?|cups:[!-~]+"
 )
+_MAILBOX = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,189}")
+_WEBHOOK = re.compile(r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?")
 MOST_PASSWORDS = 100
 DEFAULT_FOLDERS = (Folder(name="外发", watch=Path("demo/外发"), release=Path("demo/已放行")),)
 
@@ -196,6 +238,8 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vault: VaultSpec = VaultSpec()
     store: StoreSpec = StoreSpec()
     audit: AuditSpec = AuditSpec()
+    backup: BackupSpec = BackupSpec()
+    notices: NoticesSpec = NoticesSpec()
     log: Log = Log()
 
 
@@ -228,6 +272,7 @@ def parse(text: str, *, file: str, base: Path) -> Config:
     config = _anchored(raw if raw is not None else _what_fits(text), base)
     where = located.lines(text)
     problems += (*_impossible(config, file, where), *_impossible_printers(config, file, where))
+    problems += tuple(_impossible_sending(config, file, where))
     problems += tuple(_fault(("ladder", *key), s.zh, s.en, file, where) for key, s in ladder.faults(config.ladder))
     if not problems:
         return config
@@ -311,6 +356,16 @@ def _anchored(config: Config, base: Path) -> Config:
             config.audit,
             recipients=tuple(at(p) for p in config.audit.recipients),
             checkpoints=at(config.audit.checkpoints),
+        ),
+        backup=evolve(
+            config.backup,
+            folder=at(config.backup.folder) if config.backup.folder else None,
+            recipients=tuple(at(p) for p in config.backup.recipients),
+        ),
+        notices=evolve(
+            config.notices,
+            password_file=at(config.notices.password_file) if config.notices.password_file else None,
+            ca_file=at(config.notices.ca_file) if config.notices.ca_file else None,
         ),
     )
 
@@ -406,6 +461,38 @@ def _impossible_printers(config: Config, file: str, where: dict[located.Path, in
             taken[printer.raw_port] = f"printers.{number}.raw_port"
 
 
+def _impossible_sending(config: Config, file: str, where: dict[located.Path, int]) -> Iterator[Problem]:
+    """Give what keeps backups and notices from ever being made: told now, and not at the first one."""
+
+    def fault(key: located.Path, zh: str, en: str) -> Problem:
+        return _fault(key, zh, en, file, where)
+
+    backup, notices = config.backup, config.notices
+    if backup.every_hours and backup.folder is None:
+        yield fault(("backup", "every_hours"), "定时备份须写明 backup.folder", "name backup.folder too")
+    if backup.every_hours and not backup.recipients:
+        yield fault(
+            ("backup", "every_hours"),
+            "定时备份须写明 backup.recipients（保管人的 age 公钥文件）",
+            "name backup.recipients too: files of age public keys",
+        )
+    if notices.host and not (notices.from_ and notices.to):
+        yield fault(("notices", "host"), "发邮件须写明 notices.from 和 notices.to", "name notices.from and notices.to")
+    for key, values in (("from", (notices.from_,) if notices.from_ else ()), ("to", notices.to)):
+        for value in values:
+            if not _MAILBOX.fullmatch(value):
+                yield fault(("notices", key), f"不是邮箱地址：{value}", f"no mail address: {value}")
+    if bool(notices.user) != bool(notices.password_file):
+        yield fault(("notices", "user"), "user 与 password_file 须同时写明", "user and password_file go together")
+    if notices.user and notices.tls == "none":
+        yield fault(("notices", "tls"), "不加密的连接不得发送口令", "a password is not sent over a plain connection")
+    for number, url in enumerate(notices.webhooks):
+        if not _WEBHOOK.fullmatch(url):
+            yield fault(
+                ("notices", "webhooks", number), f"应为 https://主机/路径：{url}", f"must be https://host/path: {url}"
+            )
+
+
 def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]:
     yield ("vault", "folder"), "隔离库", "the vault", config.vault.folder.resolve()
     yield ("vault", "identity"), "私钥", "the private key", config.vault.identity.resolve()
@@ -416,6 +503,12 @@ def _own_places(config: Config) -> Iterator[tuple[located.Path, str, str, Path]]
     yield ("audit", "checkpoints"), "检查点文件", "the checkpoint file", config.audit.checkpoints.resolve()
     for number, path in enumerate(config.audit.recipients):
         yield ("audit", "recipients", number), "审计公钥", "an audit recipient", path.resolve()
+    if config.backup.folder:
+        yield ("backup", "folder"), "备份文件夹", "the folder of backups", config.backup.folder.resolve()
+    for number, path in enumerate(config.backup.recipients):
+        yield ("backup", "recipients", number), "备份公钥", "a recipient of backups", path.resolve()
+    if config.notices.password_file:
+        yield ("notices", "password_file"), "口令文件", "a password file", config.notices.password_file.resolve()
     yield ("folders",), "程序", "the program", Path(__file__).resolve().parent
     for number, folder in enumerate(config.packs.folders or (shipped_packs(),)):
         key: located.Path = ("packs", "folders", number) if config.packs.folders else ("packs",)
@@ -529,6 +622,15 @@ NOTES: dict[str, tuple[str, ...]] = {
         "审计链的封印与检查点。recipients: 保管人的 age 公钥文件，空表示用隔离库公钥；checkpoints 宜放在别的机器上",
         "recipients open the origin of the chain: best a key that is on no machine of this site, or the vault's.",
         "A checkpoint is signed every so many events or minutes, whichever comes first. syslog: a socket, or empty.",
+    ),
+    "backup": (
+        "备份：dlp backup。folder: 定时备份放入处；recipients: 保管人的 age 公钥文件（须写明）；every_hours 0: 不定时",
+        "Backups are sealed to these public keys; the private halves are kept off this machine. keep: scheduled ones.",
+    ),
+    "notices": (
+        "通知：邮件和 webhook，只含编号、级别、状态；不填 host 和 webhooks 即不外连。tls: starttls | tls | none",
+        "Notices by mail and webhook, without content. By default there is none, and nothing connects anywhere.",
+        'Such as: host = "mail.example.gov.cn", from = "gate@example.gov.cn", to = ["bmy@example.gov.cn"]',
     ),
     "log": ("debug | info | warning | error",),
 }

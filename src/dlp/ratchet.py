@@ -155,8 +155,10 @@ def missing(path: Path) -> StoreError:
     return StoreError(
         Say(f"审计密钥不见了：{path}", f"the audit key is gone: {path}"),
         Say(
-            "请从备份恢复；确已丢失的，运行 dlp audit init --renew --reason 原因，此举会记入审计",
-            "restore it from a backup; if it is lost, run `dlp audit init --renew --reason WHY`: the trail will tell",
+            "刚由备份恢复的，先运行 dlp run 或 dlp audit init；确已丢失的，运行 dlp audit init --renew --reason 原因，"
+            "此举会记入审计",
+            "after a restore, run `dlp run` or `dlp audit init`; if it is lost, `dlp audit init --renew --reason WHY`: "
+            "the trail will tell",
         ),
     )
 

@@ -14,8 +14,8 @@ from dlp.errors import DlpError, _LocatedError
 from dlp.model import Say
 
 COMMANDS = (
-    *("audit", "check-redaction", "config", "destroy", "doctor", "incident", "login", "logout", "packs", "passwd"),
-    *("people", "print", "quarantine", "redact", "registers", "run", "scan", "verify", "withheld"),
+    *("audit", "backup", "check-redaction", "config", "destroy", "doctor", "incident", "login", "logout", "packs"),
+    *("passwd", "people", "print", "quarantine", "redact", "registers", "run", "scan", "verify", "withheld"),
 )
 _FILES = {"check-redaction": "check_redaction", "print": "printing"}
 INTERRUPTED = 130

@@ -16,7 +16,7 @@ from dlp import config as configuration
 from dlp.config import Config
 from dlp.errors import DlpError, StoreError
 from dlp.model import Outcome, Say, State
-from dlp.service import origins
+from dlp.service import origins, restore
 from dlp.service.desk import channels, open_vault
 from dlp.service.faults import trace
 from dlp.service.gate import Gate, threads
@@ -75,6 +75,7 @@ def run(
     state = Path(config.store.path).parent
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with SqliteStore.hold_exclusive(Path(config.store.path)):
+        restore.roll(config)
         running = _start(config, report)
         try:
             running.line.vault.drop_unfinished()  # first: a half-written object is in the way of its job

@@ -14,7 +14,7 @@ from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Say, State
 from dlp.rights import Operation, right
-from dlp.service import accounts, compiled, destructions, incidents, trail
+from dlp.service import accounts, compiled, destructions, incidents, restore, trail
 from dlp.service.acting import Acting
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
@@ -49,6 +49,7 @@ class Desk:
             self.acting,
             accounts.doing(),
             incidents.doing(),
+            restore.doing(),
             destructions.doing(KEEPERS),
             after=destructions.after(store, self._vault),
         )
@@ -63,6 +64,7 @@ class Desk:
 
         StoreError when there is no store yet or it cannot be read; Denied for a token that is known no more.
         """
+        restore.finish(config)
         store = SqliteStore.open(Path(config.store.path), create=False)
         try:
             return cls(config, store, token)
@@ -76,6 +78,7 @@ class Desk:
         path = Path(config.store.path)
         try:
             with SqliteStore.hold_exclusive(path):
+                restore.roll(config)
                 open_vault(config)
                 return cls(config, SqliteStore.open(path, create=True), token)
         except StoreError:  # a gate has it: then everything is there; whatever else it was is told again

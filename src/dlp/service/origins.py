@@ -7,7 +7,10 @@ event never came is written over by the next attempt.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from dlp import durable, origin, ratchet
 from dlp.audit import KEYED
@@ -21,11 +24,19 @@ from dlp.store.sqlite import SqliteStore
 from dlp.vault import read_recipients
 
 FILE = "audit.origin"
+RESTORED = "restored.json"
+"""What the trail has to be told about a restore, until a new key has begun with it."""
 ACTOR = "gate"
 
 
 def begin(config: Config, store: SqliteStore) -> Origin | None:
-    """Seal the trail from its next event on, unless it is sealed already: then None. StoreError where it cannot be."""
+    """Seal the trail from its next event on, unless it is sealed already: then None. StoreError where it cannot be.
+
+    After a restore a new key begins, and the trail tells of it: the old one may have sealed other events since.
+    """
+    note = state_folder(config) / RESTORED
+    if note.exists():
+        return _after_restore(config, store, note)
     if store.is_sealed():
         return None
     made, begun = _begin(config, store, actor=ACTOR, body={}, anew=False)
@@ -53,6 +64,23 @@ def renew(config: Config, store: SqliteStore, *, actor: str, reason: str) -> Ori
     return _begin(config, store, actor=actor, body=body, anew=True)[0]
 
 
+def _after_restore(config: Config, store: SqliteStore, note: Path) -> Origin | None:
+    made = None
+    (seq, _, mac), key = store.key()
+    if not (mac and key is not None and (key.begun or key.seq <= seq)):  # else a crash came after the key had begun
+        try:
+            told = msgspec.json.decode(note.read_bytes(), type=dict[str, str | int])
+        except (OSError, msgspec.MsgspecError) as err:
+            raise StoreError(
+                Say(f"恢复记录损坏：{note}", f"the note of a restore is damaged: {note}"),
+                Say("重新从备份恢复", "restore the backup again"),
+            ) from err
+        made = _begin(config, store, actor=ACTOR, body={"reason": "restored", **told}, anew=True)[0]
+    note.unlink()
+    durable.fsync_dir(note.parent)
+    return made
+
+
 def kept(path: Path) -> tuple[Origin, ...]:
     """Return the origins in a file, at least one; StoreError when it is damaged or cannot be read."""
     try:
@@ -69,7 +97,9 @@ def file_of(config: Config) -> Path:
     return state_folder(config) / FILE
 
 
-def _begin(config: Config, store: SqliteStore, *, actor: str, body: dict[str, str], anew: bool) -> tuple[Origin, bool]:
+def _begin(
+    config: Config, store: SqliteStore, *, actor: str, body: Mapping[str, str | int], anew: bool
+) -> tuple[Origin, bool]:
     """Return the origin of a new chain, and whether it began: without `anew`, only where nothing is sealed."""
     paths = config.audit.recipients or (Path(config.vault.folder) / "recipient.txt",)
     recipients = [one for path in paths for one in read_recipients(Path(path))]
