@@ -80,6 +80,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "store",
         "account",
         "copies",
+        "review",
         "vault",
         "ipp",
         "sources",

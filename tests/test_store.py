@@ -37,6 +37,7 @@ ROAD: dict[State, tuple[State, ...]] = {
     State.HELD: (State.STORED, State.DECIDED, State.HELD),
     State.BLOCKED: (State.STORED, State.DECIDED, State.BLOCKED),
     State.REJECTED: (State.STORED, State.DECIDED, State.HELD, State.REJECTED),
+    State.RETURNED: (State.STORED, State.DECIDED, State.HELD, State.RETURNED),
     State.CANCELLED: (State.STORED, State.DECIDED, State.CANCELLED),
 }
 APPEND = """
@@ -475,7 +476,7 @@ class StoreContract(ABC):
         on_their_way = [State.TAKING, State.STORED, State.DECIDED, State.RELEASING]
         assert [j.state for j in store.unfinished()] == on_their_way
         assert [j.id for j in store.unfinished()] == sorted(j.id for j in store.unfinished())
-        ended = {s for s in State if not NEXT[s]} | {State.HELD}
+        ended = {s for s in State if not NEXT[s]} | {State.HELD, State.REJECTED}
         assert set(on_their_way) | ended == set(State)
 
     def test_events_come_in_order_and_from_a_point(self, store: SqliteStore) -> None:

@@ -154,6 +154,7 @@ class State(Enum):
     BLOCKED = "blocked"  # refused; the sealed copy is evidence only
     REFUSED = "refused"  # never taken: link, device, socket ...
     REJECTED = "rejected"  # a reviewer said no
+    RETURNED = "returned"  # the original was given back to its sender; nothing left the house
     FAILED = "failed"  # a bug of ours; stays sealed
     CANCELLED = "cancelled"  # its owner took it back before it left
 

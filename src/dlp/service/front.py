@@ -18,7 +18,7 @@ STATES: dict[State, JobState] = {
     **dict.fromkeys((State.TAKING, State.STORED, State.DECIDED, State.RELEASING), JobState.PROCESSING),
     **dict.fromkeys((State.RELEASED, State.REDACTED), JobState.COMPLETED),
     State.HELD: JobState.HELD,
-    **dict.fromkeys((State.BLOCKED, State.REJECTED, State.REFUSED, State.FAILED), JobState.ABORTED),
+    **dict.fromkeys((State.BLOCKED, State.REJECTED, State.RETURNED, State.REFUSED, State.FAILED), JobState.ABORTED),
     State.CANCELLED: JobState.CANCELED,
 }
 """Where a job is on its way -> what a print queue calls it."""

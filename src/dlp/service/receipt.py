@@ -58,6 +58,7 @@ STATES: dict[State, Say] = {
     State.BLOCKED: Say("已拦截", "blocked"),
     State.REFUSED: Say("未取件", "not taken"),
     State.REJECTED: Say("已驳回", "rejected"),
+    State.RETURNED: Say("已退回", "returned to sender"),
     State.FAILED: Say("处理失败（已密封）", "failed (sealed)"),
     State.CANCELLED: Say("已取消", "cancelled"),
 }

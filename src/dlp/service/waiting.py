@@ -28,7 +28,7 @@ SETTLE_SECONDS = 0.5
 """How long a job must have stood still: CUPS does not say whether its owner will send one more document."""
 AGAIN_SECONDS = 5.0
 """After a job could not be taken, or CUPS did not answer."""
-_TURNED_AWAY = (State.HELD, State.BLOCKED, State.FAILED, State.REJECTED, State.REDACTED)
+_TURNED_AWAY = (State.HELD, State.BLOCKED, State.FAILED, State.REJECTED, State.RETURNED, State.REDACTED)
 
 
 class Collector:
