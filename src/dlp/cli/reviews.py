@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -260,9 +259,10 @@ def show(review: Review | None, labels: tuple[Label, ...]) -> None:
         made = review.decided
         word = made.level.value if made.level else NONE
         faces.say(tr(f"定密审核：{word}（{made.by}，{made.basis}）", f"level: {word} ({made.by}, {made.basis})"))
-    for one in labels:
-        number = f"#{one.finding} " if one.finding else ""
-        faces.say(f"  {number}{one.rule} {RULINGS[one.ruling].to(lang)} {one.by} {one.reason}".rstrip())
+    for label_ in labels:
+        number = f"#{label_.finding} " if label_.finding else ""
+        said = f"{label_.rule} {RULINGS[label_.ruling].to(lang)} {label_.by} {label_.reason}"
+        faces.say(f"  {number}{said}".rstrip())
     for remark in review.remarks if review is not None else ():
         faces.say(f"  {records.moment(remark.at)} {remark.by}{tr('：', ': ')}{remark.text}")
 
@@ -282,7 +282,7 @@ def _asked(one: Change, *, as_json: bool) -> None:
         faces.say(f"{one.subject}  {what}{tr('：', ': ')}dlp people confirm {one.id}")
 
 
-COMMANDS: tuple[Callable[..., Any], ...] = (
+COMMANDS: tuple[click.Command, ...] = (
     *(claim, unclaim, comment, label, hold, lift, keep),
     *(return_, redact, level, terms, term),
 )
