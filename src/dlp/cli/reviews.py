@@ -14,6 +14,8 @@ from dlp.errors import UsageError
 from dlp.marks.lint import Term
 from dlp.model import Level, Mode, Reach, Redacting, Regime, Say, Style, evolve
 from dlp.review import RULINGS, Label, Review, Ruling
+from dlp.service import evidence
+from dlp.service.files import write_all
 from dlp.service.receipt import STATES
 from dlp.service.second import Change
 from dlp.store import Job
@@ -243,6 +245,31 @@ def term(
         faces.say(f"{word.job}  {said}")
 
 
+@click.command("page")
+@persons.asking
+@job_argument
+@click.option("--page", "number", required=True, type=click.IntRange(min=1), help="第几页。 Which page.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="写到此 PNG。 Into it.")
+def page(config_path: Path | None, job_id: str, number: int, out: Path, *, as_json: bool) -> None:
+    """画出一页原件，框出并编号每处命中（需本机有私钥；查看即留痕）。
+
+    Draw a page with each hit boxed and numbered; the private key must be here, and each look is recorded.
+    """
+    with persons.desk(config_path) as desk:
+        made = evidence.page(desk.acting, job_id, number)
+        write_all([(out, made.png)], mode=0o600)
+    if as_json:
+        faces.line({"id": made.job.id, "page": number, "file": str(out), "boxed": list(made.boxed)})
+    else:
+        boxed = "、".join(f"#{one}" for one in made.boxed) or tr("无", "none")
+        faces.say(
+            tr(
+                f"{made.job.id}  第 {number} 页 → {out}；框出：{boxed}",
+                f"{made.job.id}  page {number} → {out}; boxed: {boxed}",
+            )
+        )
+
+
 def show(review: Review | None, labels: tuple[Label, ...]) -> None:
     """Print what people made of a job."""
     lang = faces.language()
@@ -284,5 +311,5 @@ def _asked(one: Change, *, as_json: bool) -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(claim, unclaim, comment, label, hold, lift, keep),
-    *(return_, redact, level, terms, term),
+    *(return_, redact, level, terms, term, page),
 )

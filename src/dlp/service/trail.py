@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -98,7 +98,7 @@ def verify(config: Config, books: SqliteStore | Path, given: Evidence | None = N
     )
 
 
-def seen(store: SqliteStore, person: str, job: Job, what: str) -> bool:
+def seen(store: SqliteStore, person: str, job: Job, what: str, *, page: int = 0) -> bool:
     """Record that a person was shown something of a job at 机密 or above; return whether that had to be.
 
     To be called before it is shown. `what` is a word of the program (`evidence`, `page`, `original`), never content.
@@ -109,7 +109,9 @@ def seen(store: SqliteStore, person: str, job: Job, what: str) -> bool:
     level = job.verdict.level if job.verdict else None
     if (level is None or level < SEEN_FROM) and what != PAGE:
         return False
-    body = {"what": what, "level": level.value if level else None, "state": job.state.value}
+    body: dict[str, Any] = {"what": what, "level": level.value if level else None, "state": job.state.value}
+    if page:
+        body["page"] = page
     store.note(actor=person, kind="seen", job=job.id, body=body)
     return True
 
