@@ -85,6 +85,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "evidence",
         "destruction",
         "commissions",
+        "review",
         "vault",
         "bundle",
         "ipp",

@@ -37,9 +37,9 @@ ROAD: dict[State, tuple[State, ...]] = {
     State.HELD: (State.STORED, State.DECIDED, State.HELD),
     State.BLOCKED: (State.STORED, State.DECIDED, State.BLOCKED),
     State.REJECTED: (State.STORED, State.DECIDED, State.HELD, State.REJECTED),
+    State.RETURNED: (State.STORED, State.DECIDED, State.HELD, State.RETURNED),
     State.CANCELLED: (State.STORED, State.DECIDED, State.CANCELLED),
     State.WITHHELD: (State.STORED, State.DECIDED, State.WITHHELD),
-    State.RETURNED: (State.STORED, State.DECIDED, State.WITHHELD, State.RETURNED),
     State.HANDED_OVER: (State.STORED, State.DECIDED, State.WITHHELD, State.HANDED_OVER),
 }
 APPEND = """
@@ -478,7 +478,7 @@ class StoreContract(ABC):
         on_their_way = [State.TAKING, State.STORED, State.DECIDED, State.RELEASING]
         assert [j.state for j in store.unfinished()] == on_their_way
         assert [j.id for j in store.unfinished()] == sorted(j.id for j in store.unfinished())
-        ended = {s for s in State if not NEXT[s]} | {State.HELD, State.WITHHELD}
+        ended = {s for s in State if not NEXT[s]} | {State.HELD, State.REJECTED, State.WITHHELD}
         assert set(on_their_way) | ended == set(State)
 
     def test_events_come_in_order_and_from_a_point(self, store: SqliteStore) -> None:

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from dlp import formats, landlock, orders, wire
 from dlp.formats import proof
-from dlp.formats.room import Full, Reading, Room, Sought, Stamped, read, redact, stamp
+from dlp.formats.room import Full, Reading, Room, Sought, Stamped, read, redact, render, stamp
 from dlp.limits import Limits
 from dlp.model import Document, GapKind, Removed, Segment, Zone, evolve
 from dlp.sniff import EDGE_BYTES, sniff
@@ -129,6 +129,8 @@ def _serve(task: orders.Task, setup: orders.Setup, extra: dict[str, ModuleType])
         _stamp(task, outlet, setup)
     elif task.what == "look":
         outlet.send(_look(task, setup))
+    elif task.what == "show":
+        outlet.send(_show(task, setup))
     elif task.what == "verify":
         outlet.send(_verify(task, setup))
     elif task.what == "extract":
@@ -222,6 +224,13 @@ def _look(task: orders.Task, setup: orders.Setup) -> Document:
     pictures = tuple(evolve(one, raw=hashlib.sha256(one.raw).digest()) for one in seen.pictures)
     document: Document = evolve(seen, pictures=pictures)
     return document
+
+
+def _show(task: orders.Task, setup: orders.Setup) -> Document:
+    """Return one page of the source as pixels, and nothing that it says; a program that draws pages as it is."""
+    room = Room(setup.limits, passwords=setup.passwords)
+    drawn = _guard(lambda source, room: render(task.media, source, task.page, room), _source(task), room)
+    return Document(media=task.media, gaps=() if drawn.pictures else drawn.gaps, pictures=drawn.pictures)
 
 
 def _verify(task: orders.Task, setup: orders.Setup) -> Document:

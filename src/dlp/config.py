@@ -164,6 +164,8 @@ class PeopleSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     session_minutes: Annotated[int, Meta(ge=1, le=720)] = 30
     confirm_hours: Annotated[int, Meta(ge=1, le=720)] = 72
     """How long something waits for its second person."""
+    claim_minutes: Annotated[int, Meta(ge=1, le=1_440)] = 120
+    """How long a job is one reviewer's once he has claimed it."""
 
 
 class BackupSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):

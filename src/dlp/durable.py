@@ -142,7 +142,7 @@ def replace(path: Path, data: bytes) -> None:
     fsync_dir(path.parent)
 
 
-def write_new(path: Path, body: int | bytes | Iterable[bytes]) -> None:
+def write_new(path: Path, body: int | bytes | Iterable[bytes], *, mode: int = 0o644) -> None:
     """Write `body` (bytes, pieces, or all of an fd) to `path`, which must not exist; then it is whole or not there.
 
     FileExistsError when the name is taken, FileNotFoundError when its folder is missing.
@@ -150,7 +150,7 @@ def write_new(path: Path, body: int | bytes | Iterable[bytes]) -> None:
     part = f".{path.name[:40]}.{os.getpid()}.part".encode()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=folder)
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
         try:
             if isinstance(body, int):
                 copy_all(body, fd)

@@ -154,10 +154,10 @@ class State(Enum):
     BLOCKED = "blocked"  # refused; the sealed copy is evidence only
     REFUSED = "refused"  # never taken: link, device, socket ...
     REJECTED = "rejected"  # a reviewer said no
+    RETURNED = "returned"  # the original was given back to its sender; nothing left the house
     FAILED = "failed"  # a bug of ours; stays sealed
     CANCELLED = "cancelled"  # its owner took it back before it left
     WITHHELD = "withheld"  # a state secret that this machine may not hold: nothing of it is kept that can be read here
-    RETURNED = "returned"  # given back to whoever it belongs to, against a receipt
     HANDED_OVER = "handed-over"  # what was sealed went to somebody else, against a receipt
 
 

@@ -250,6 +250,13 @@ class Ocr:
                     return _stopped(page.document())
         return page.document()
 
+    def drawn(self, picture: Picture, page: int) -> Picture | Gap:
+        """Return one page (from 1) of a program that draws pages."""
+        for number, drawn in enumerate(self._press.draw(picture), 1):
+            if isinstance(drawn, Gap) or number == page:
+                return drawn
+        return Gap(kind=GapKind.UNSUPPORTED, detail="there is no such page")
+
     def _drawn(self, untrusted: Document, page: _Pages) -> Iterator[Picture]:
         """Yield the pictures of a document, programs drawn page by page."""
         for picture in untrusted.pictures:

@@ -59,7 +59,7 @@ EXIT_CAGE, EXIT_MEMORY, EXIT_BUG, EXIT_RESULT, EXIT_FORK = 71, 72, 73, 74, 75
 
 
 class Task(Frozen, frozen=True, kw_only=True):
-    """What a child is to do with its source: extract, redact, verify, stamp, look, or prove (its own walls)."""
+    """What a child is to do with its source: extract, redact, verify, stamp, look, show, or prove (its own walls)."""
 
     what: str
     name: str
@@ -72,6 +72,8 @@ class Task(Frozen, frozen=True, kw_only=True):
     plate: Plate | None = None
     """Of a stamping: what goes on each page. Of a look at the stamped copy: what is to be found there, at `boxes`."""
     boxes: tuple[Box, ...] = ()
+    page: int = 0
+    """Which one is to be shown, from 1."""
     needles: tuple[str, ...] = ()
     """Of a verification: the texts that must be nowhere in the copy. They never leave the memory of this machine."""
 

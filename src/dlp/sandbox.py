@@ -27,7 +27,7 @@ from dlp.engrave import engrave
 from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
-from dlp.model import Box, Cut, Document, Frozen, Gap, GapKind, Mode, Plate, Removed, Say, Stamp, evolve
+from dlp.model import Box, Cut, Document, Frozen, Gap, GapKind, Mode, Picture, Plate, Removed, Say, Stamp, evolve
 from dlp.ocr import LIE, Ocr, Stop
 from dlp.wire import Fault, Intake, WireError
 
@@ -202,6 +202,19 @@ class Sandbox:
         size = os.fstat(fd).st_size
         task = orders.Task(what="look", name=name[:NAME_BYTES], size=size, media=media, plate=plate, boxes=boxes)
         return self._read(fd, task)
+
+    def show(self, fd: int, *, name: str, media: str, page: int) -> Picture | Gap:
+        """Return one page (from 1) as grey pixels, packed by zlib; a Gap says why it cannot be drawn.
+
+        Pixels are all that comes out of the child: whoever looks at them opens no file that a stranger's reader wrote.
+        """
+        size = os.fstat(fd).st_size
+        task = orders.Task(what="show", name=name[:NAME_BYTES], size=size, media=media, page=page)
+        untrusted = self._read(fd, task)
+        if len(untrusted.pictures) != 1:
+            return next(iter(untrusted.gaps), wire.WORDS[Fault.MALFORMED])
+        picture = untrusted.pictures[0]
+        return self._ocr.drawn(picture, page) if picture.form == "postscript" else picture
 
     def verify(
         self,

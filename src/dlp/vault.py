@@ -266,13 +266,13 @@ class Vault:
             self._path(id).unlink()
             durable.fsync_dir(self._objects)
 
+    def has(self, id: str) -> bool:  # noqa: A002  the job's word
+        """Tell whether there is a whole object `id`."""
+        return self._path(id).is_file()
+
     def ids(self) -> frozenset[str]:
         """Return the ids of all whole objects."""
         return frozenset(p.stem for p in self._objects.glob("*.age"))
-
-    def has(self, id: str) -> bool:  # noqa: A002  the job's word
-        """Tell whether object `id` is there, whole."""
-        return self._path(id).exists()
 
     def drop_unfinished(self) -> int:
         """Remove what a crash left half-written; return how many. Whole objects are never touched."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import click
 from rich.text import Text
 
 from dlp import durable, mutate, packs, trial
-from dlp.cli import faces
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.config import Packs
 from dlp.errors import PackError, Problem, UsageError
 from dlp.match import Candidate
 from dlp.model import Say, evolve
+from dlp.review import Tally
 from dlp.service.gate import Gate, compare_packs, load_packs
 
 folder_argument = click.argument(
@@ -242,6 +244,47 @@ def new(config_path: Path | None, pack_id: str, path: Path) -> None:
     except FileExistsError as err:
         raise UsageError(Say(f"文件已存在，不覆盖：{path}", f"the file exists and is not overwritten: {path}")) from err
     faces.say(tr(f"已写出 {path}", f"{path} written"))
+
+
+@command.command("stats")
+@faces.options
+@faces.json_option
+@faces.time_options
+def stats(config_path: Path | None, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
+    """按研判标注统计每条规则的准确率（威尔逊区间）。 Precision of each rule, from what reviewers said of its hits."""
+    with persons.desk(config_path) as desk:
+        found = desk.reviews.stats(
+            since=since.timestamp() if since else 0.0, until=until.timestamp() if until else float("inf")
+        )
+    if as_json:
+        faces.lines(_tally(one) for one in found)
+        return
+    titles = (
+        *(tr("规则", "rule"), tr("命中", "hits"), tr("确认", "confirmed"), tr("误报", "false alarms")),
+        *(tr("漏报", "missed"), tr("准确率", "precision"), tr("95% 区间", "95% interval")),
+    )
+    faces.table(titles, (_shares(one) for one in found))
+
+
+def _tally(one: Tally) -> dict[str, object]:
+    low, high = one.interval
+    return {
+        "rule": one.rule,
+        "hits": one.hits,
+        "confirmed": one.confirmed,
+        "false_alarms": one.false_alarms,
+        "missed": one.missed,
+        "precision": None if one.precision is None else round(one.precision, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+    }
+
+
+def _shares(one: Tally) -> tuple[str, ...]:
+    low, high = one.interval
+    share, between = ("-", "-") if one.precision is None else (f"{one.precision:.0%}", f"{low:.0%}–{high:.0%}")
+    counts = (one.hits, one.confirmed, one.false_alarms, one.missed)
+    return (one.rule, *map(str, counts), share, between)
 
 
 @command.command("schema")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import click
 
 from dlp import certificate
-from dlp.cli import approvals, faces, papers, persons, records
+from dlp.cli import approvals, faces, papers, persons, records, reviews
 from dlp.cli.faces import tr
+from dlp.errors import DlpError
 from dlp.model import Level, State
+from dlp.review import Label, Review, Ruling
 from dlp.service import certify
 from dlp.service.certify import Papers
 from dlp.service.files import write_all
 from dlp.service.receipt import STATES
+from dlp.service.reviews import Picked
 from dlp.store import Job, JobFilter
 
 PAGE = 100  # jobs that a list for people shows
@@ -37,6 +42,10 @@ def command() -> None:
 @click.option("--source", default="", help="只列此来源，如 folder:外发。 Only from this source.")
 @click.option("--owner", default="", help="只列此窗口或责任人。 Only of this owner.")
 @click.option("--name", default="", help="文件名中的文字。 Text in the name of the file.")
+@click.option("--claimed", is_flag=True, help="只列已被领取的。 Only what a reviewer has claimed.")
+@click.option("--mine", is_flag=True, help="只列本人领取的。 Only what one has claimed oneself.")
+@click.option("--label", type=click.Choice([r.value for r in Ruling]), help="只列有此标注的。 Only with such a label.")
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="只列早于几天前的。 Only older ones.")
 @faces.time_options
 @click.option("--limit", type=click.IntRange(min=0), help="最多列几个（默认 100，--json 全部）。 At most so many.")
 @click.option("--before", default="", help="接着列：只列早于此编号的。 Go on below this job.")
@@ -49,18 +58,29 @@ def list_(
     until: datetime | None,
     limit: int | None,
     before: str,
+    claimed: bool,
+    mine: bool,
+    label: str | None,
+    older_than: int | None,
     as_json: bool,
     **words: str,
 ) -> None:
     """列出隔离和拦截的任务，新的在前。 List held and blocked jobs, newest first."""
     wanted = State(state) if state else None
-    only = JobFilter(
-        level=Level(level) if level else None,
-        since=since.timestamp() if since else 0.0,
-        until=until.timestamp() if until else float("inf"),
-        **words,
-    )
+    ends = until.timestamp() if until else float("inf")
+    if older_than is not None:
+        ends = min(ends, time.time() - older_than * 86_400)
+    picked = Picked(claimed=claimed, mine=mine, label=Ruling(label) if label else None)
     with persons.desk(config_path) as desk:
+        only = JobFilter(
+            level=Level(level) if level else None,
+            since=since.timestamp() if since else 0.0,
+            until=ends,
+            source=words["source"],
+            owner=words["owner"],
+            name=words["name"],
+            ids=desk.reviews.ids(picked),
+        )
         if as_json:
             jobs = islice(desk.each_held(wanted, only=only, before=before), limit or None)
             faces.lines(records.job(job, whole=False) for job in jobs)
@@ -96,17 +116,19 @@ def show(config_path: Path | None, job_id: str, paper: Papers, *, as_json: bool)
     """
     with persons.desk(config_path) as desk:
         job = desk.show(job_id)
+        review, labels = desk.reviews.get(job.id)
         papers.check(paper)
         if paper.certificate is not None:
             write_all(certify.lay_out(desk.certificate(job.id), paper))
     if as_json:
-        faces.line(records.job(job, whole=True))
+        made = {"review": records.review(review) if review else None, "labels": [records.label(one) for one in labels]}
+        faces.line({**records.job(job, whole=True), **made})
     else:
-        _show(job)
+        _show(job, review, labels)
         papers.tell(paper)
 
 
-def _show(job: Job) -> None:
+def _show(job: Job, review: Review | None, labels: tuple[Label, ...]) -> None:
     item, lang = job.item, faces.language()
     rows = [
         (tr("编号", "job"), job.id),
@@ -126,6 +148,7 @@ def _show(job: Job) -> None:
         rows.append((tr("证明编号", "certificate"), certificate.digest(certificate.read(job.certificate))))
     for name, value in rows:
         faces.say(f"{name}{tr('：', ': ')}{value}")
+    reviews.show(review, labels)
     verdict = job.verdict
     if verdict is None:
         return
@@ -135,19 +158,22 @@ def _show(job: Job) -> None:
         if reason.article:
             faces.say(f"    {tr('依据：', 'basis: ')}{reason.article}")
     if job.findings:
-        titles = (tr("发现", "found"), tr("遮盖后", "masked"), tr("页", "page"), tr("部件", "part"), tr("把握", "sure"))
+        titles = (
+            *("#", tr("发现", "found"), tr("遮盖后", "masked"), tr("页", "page")),
+            *(tr("部件", "part"), tr("把握", "sure")),
+        )
         faces.table(
             titles,
             (
-                (f.name or f.rule, f.masked, str(f.page or "-"), "/".join(f.part) or "-", f"{f.confidence:.2f}")
-                for f in job.findings
+                (str(n), f.name or f.rule, f.masked, str(f.page or "-"), "/".join(f.part) or "-", f"{f.confidence:.2f}")
+                for n, f in enumerate(job.findings, 1)
             ),
         )
     for gap in job.gaps:
         faces.say(f"{tr('未能读取：', 'not read: ')}{gap.kind.value} {'/'.join(gap.part)} {gap.detail}")
 
 
-def _deciding(function: Callable[..., Any]) -> Callable[..., Any]:
+def _deciding(function: Callable[..., Any], *, many: bool = False) -> Callable[..., Any]:
     for option in (
         click.option(
             "--actor", default=getpass.getuser, help="研判人；有账号后为登录者。 Who decides, without accounts."
@@ -155,7 +181,9 @@ def _deciding(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--reason", required=True, help="理由，写入审计。 Why; it is kept in the audit trail."),
         faces.json_option,
         faces.options,
-        click.argument("job_id", metavar="ID"),
+        click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+        if many
+        else click.argument("job_id", metavar="ID"),
     ):
         function = option(function)
     return function
@@ -175,11 +203,28 @@ def release(config_path: Path | None, job_id: str, *, copies: int | None, as_jso
 
 
 @command.command("reject")
-@_deciding
-def reject(config_path: Path | None, job_id: str, actor: str, reason: str, *, as_json: bool) -> None:
-    """驳回一个隔离件：不外发，密封件留存。 Reject a held job: it never leaves, the sealed copy stays."""
+@partial(_deciding, many=True)
+def reject(config_path: Path | None, job_ids: tuple[str, ...], actor: str, reason: str, *, as_json: bool) -> None:
+    """以同一理由驳回隔离件，逐件报告：不外发，密封件留存。
+
+    Reject held jobs for one reason, each with a line of its own: they never leave, the sealed copies stay.
+    """
+    failed: list[DlpError] = []
     with persons.desk(config_path) as desk:
-        _told(desk.reject(job_id, reason=reason, actor=actor), as_json=as_json)
+        for one in dict.fromkeys(job_ids):
+            try:
+                _told(desk.reject(one, reason=reason, actor=actor), as_json=as_json)
+            except DlpError as err:
+                if len(job_ids) == 1:
+                    raise
+                failed.append(err)
+                said = err.say.to(faces.language())
+                if as_json:
+                    faces.line({"id": one, "state": None, "error": said})
+                else:
+                    faces.say(f"{one}  ✗ {said}")
+    if failed:
+        raise failed[0]
 
 
 def _told(job: Job, *, as_json: bool) -> None:
@@ -189,5 +234,5 @@ def _told(job: Job, *, as_json: bool) -> None:
         faces.say(f"{job.id}  {job.item.path}  → {STATES[job.state].to(faces.language())}")
 
 
-for made in approvals.COMMANDS:
+for made in (*approvals.COMMANDS, *reviews.COMMANDS):
     command.add_command(made)

@@ -19,6 +19,7 @@ from dlp.incident import Incident, Taken
 from dlp.ladder import Step
 from dlp.model import Finding, Gap, Inspection, Mark, Outcome, Reason, Verdict
 from dlp.request import duties, weigh
+from dlp.review import Label, Review
 from dlp.service.second import Change
 from dlp.store import Job
 
@@ -153,6 +154,44 @@ def change(one: Change) -> dict[str, Any]:
         "state": one.state,
         "at": moment(one.at),
         "until": moment(one.until),
+    }
+
+
+def review(one: Review) -> dict[str, Any]:
+    """Return what people made of a job."""
+    hold, made = one.legal_hold, one.decided
+    return {
+        "id": one.id,
+        "version": one.version,
+        "claimed_by": one.claimed_by or None,
+        "claimed_until": moment(one.claimed_until) if one.claimed_until else None,
+        "legal_hold": {"by": hold.by, "at": moment(hold.at), "reason": hold.text} if hold else None,
+        "keep_until": moment(one.keep_until) if one.keep_until else None,
+        "decided": {
+            "level": made.level.value if made.level else None,
+            "regime": made.regime.value if made.regime else None,
+            "basis": made.basis,
+            "reason": made.reason,
+            "by": made.by,
+            "at": moment(made.at),
+        }
+        if made
+        else None,
+        "remarks": [{"by": said.by, "at": moment(said.at), "text": said.text} for said in one.remarks],
+    }
+
+
+def label(one: Label) -> dict[str, Any]:
+    """Return what a reviewer said of a hit; nothing of the hit itself."""
+    return {
+        "job": one.job,
+        "finding": one.finding or None,
+        "rule": one.rule,
+        "packs": one.packs,
+        "ruling": one.ruling.value,
+        "reason": one.reason,
+        "by": one.by,
+        "at": moment(one.at),
     }
 
 

@@ -107,6 +107,13 @@ class NotStampable(Full):
         super().__init__(GapKind.UNSUPPORTED, detail)
 
 
+class NotShowable(Full):
+    """A page cannot be drawn here."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(GapKind.UNSUPPORTED, detail)
+
+
 class Source(io.RawIOBase):
     """The bytes of one item: read-only and seekable, over a descriptor or over bytes that lay in a container.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlp.formats import Source
+from dlp.formats import NotShowable, Source
 from dlp.formats.pdf_cut import redact
 from dlp.formats.pdf_lines import ODD_SHARE, Line, build
 from dlp.formats.pdf_pages import Frame, Raster, Reader, Second, Seen, Unreadable
@@ -58,6 +58,12 @@ def extract(source: Source, room: Room) -> Document:
         except Full as full:
             reading.gap(full.kind, full.detail)
         return reading.document()
+
+
+def render(source: Source, page: int, room: Room) -> Picture:
+    """Return one page (from 1) as it is shown; `NotShowable` where there is no such page or it cannot be drawn."""
+    with ExitStack() as stack:
+        return _Pdf(source.content(), room, stack).show(page)
 
 
 def warm() -> None:
@@ -137,6 +143,16 @@ class _Pdf:
         self._revisions()
         self._envelope(structure)
         self._segments += self._lookout.tell(structure, self._segments)
+
+    def show(self, page: int) -> Picture:
+        """Return one page as a picture."""
+        self._structure = self._unlock()
+        reader = self._open() if self._weighed() else None
+        if reader is None or not 1 <= page <= reader.pages:
+            raise NotShowable("there is no such page")
+        if not self._picture(reader, page - 1, believed=True):
+            raise NotShowable("the page cannot be drawn")
+        return self._pictures[-1]
 
     @property
     def _stamped(self) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO, NamedTuple
 
-from dlp.formats import FORMATS, Full, NotRedactable, NotStampable, Source
+from dlp.formats import FORMATS, Full, NotRedactable, NotShowable, NotStampable, Source
 from dlp.limits import Limits
 from dlp.model import (
     Box,
@@ -229,6 +229,29 @@ def stamp(media: str, source: Source, plate: Plate, out: BinaryIO, room: Room) -
         raise NotStampable("it can be taken for several types")
     stamped: Stamped = work(source, plate, out, room)
     return stamped
+
+
+def render(media: str, source: Source, page: int, room: Room) -> Document:
+    """Return one page (from 1) as a picture, nothing else of the document. `NotShowable` where it has no pages.
+
+    What a format hands to the OCR engine is what its pages show; one that shows text in another way draws them itself.
+    """
+    module = FORMATS.get(media)
+    work = getattr(importlib.import_module(module), "render", None) if module else None
+    if work is not None:
+        picture: Picture = work(source, page, room)
+        return Document(media=media, pictures=(picture,))
+    if media not in PICTURED:
+        raise NotShowable(f"pages of {media} cannot be drawn")
+    seen = read(media, source, room)
+    pictures = tuple(one for one in seen.pictures if one.part == room.part and one.page in (page, None))
+    if not pictures and not seen.gaps:
+        raise NotShowable("there is no such page, or nothing is on it")
+    return Document(media=media, gaps=seen.gaps, pictures=pictures[:1])
+
+
+PICTURED = frozenset(kind for kind in FORMATS if kind.startswith("image/") or kind.endswith(("postscript", "raster")))
+"""Types that are pictures of pages, whatever they are packed in."""
 
 
 def _kinds(source: Source) -> tuple[str, ...]:

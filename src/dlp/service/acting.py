@@ -31,6 +31,7 @@ _NEEDS_ACCOUNTS = frozenset(
         Operation.APPROVAL_SIGN,
         Operation.LEVEL_DECIDE,
         Operation.TERM_CONFIRM,
+        Operation.LEGAL_HOLD_SET,  # whoever is alone could not lift it
         Operation.DESTROY_LIST,
         Operation.DESTROY_WITNESS,
         Operation.ACCOUNT_LOCK,

@@ -16,7 +16,8 @@ from dlp.errors import Conflict, Denied
 from dlp.model import Frozen, Say, State, evolve
 from dlp.refusals import Refusal
 from dlp.request import AT_ONCE, Claim, Recipient, Request, weigh
-from dlp.rights import CENTRE, Denial, Operation, Person, Role, Why, check
+from dlp.review import REVIEWS
+from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why, check
 from dlp.service import incidents
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
@@ -224,18 +225,38 @@ class Clearing:
                 hint=Say("需要份数时重新送审", "ask anew for copies"),
                 article=f"{CENTRE}第十条",
             )
+        if _asked_before(entry, case):
+            return Denial(
+                why=Why.CHANGED,
+                say=Say(
+                    f"审批 {case.id} 送审之后，任务 {self._job.id} 的密级或期限另有认定",
+                    f"level or term of job {self._job.id} were decided on after case {case.id} was asked for",
+                ),
+                hint=Say("请重新送审", "ask for it anew"),
+                article=f"{RULES_2024}第十四条",
+            )
         config = self._acting.config
         return approval.clear(
             case, self._job.item.sha256, self.copies, entry.moment, site=config.site, house=config.ladder
         )
 
 
+def _asked_before(entry: Entry, case: Case) -> bool:
+    """Tell whether level or term of the file were decided on after the case was opened: it was signed for another."""
+    job = case.request.job
+    review, ended = entry.find(REVIEWS, job), entry.find(TERMS, job)
+    decided = review.decided.at if review is not None and review.decided is not None else 0.0
+    return max(decided, ended.word.at if ended is not None else 0.0) >= case.request.made_at
+
+
 def _request(entry: Entry, job: Job, asking: Asking, person: Person) -> Request:
     """Return what is asked for: what the gate found of the file, and what somebody wrote down."""
-    verdict = job.verdict
+    verdict, review = job.verdict, entry.find(REVIEWS, job.id)
     level, regime = (verdict.level, verdict.regime) if verdict else (None, None)
     own, ended = (level, regime), entry.find(TERMS, job.id)
     marks = {(found.mark.level, found.mark.regime) for found in job.findings if found.mark is not None} - {own}
+    if review is not None and review.decided is not None:
+        level, regime, marks = review.decided.level, review.decided.regime, set()  # what was in dispute is settled
     claims = tuple(Claim(level=one, regime=other, by="标志") for one, other in sorted(marks, key=str))
     classes = tuple(sorted({found.rule for found in job.findings if found.rule in AT_ONCE or found.type in AT_ONCE}))
     return Request(

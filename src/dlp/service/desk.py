@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from dlp import certificate, pipeline
 from dlp.approval import CaseState
 from dlp.certificate import Signed
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
-from dlp.model import Say, State
-from dlp.rights import Operation, right
-from dlp.service import accounts, compiled, destructions, incidents, restore, trail
-from dlp.service.acting import Acting
+from dlp.model import Redacting, Say, State, evolve
+from dlp.rights import Operation, check, right
+from dlp.service import accounts, compiled, destructions, incidents, restore, returning, reviews, trail
+from dlp.service.acting import Acting, now
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
 from dlp.service.gate import load_packs, redactable, sandbox_of
@@ -23,6 +23,7 @@ from dlp.service.incidents import Incidents
 from dlp.service.keys import deployment_key
 from dlp.service.line import Channel, Line
 from dlp.service.receipt import STATES
+from dlp.service.reviews import Reviews
 from dlp.service.second import Seconds
 from dlp.service.trail import Evidence, Verification
 from dlp.service.withheld import Withheld
@@ -30,6 +31,7 @@ from dlp.sources.folder import FolderSource
 from dlp.sources.held import HeldSource
 from dlp.sources.printer import PrinterSource
 from dlp.store import AuditEvent, Job, JobFilter
+from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
@@ -50,6 +52,7 @@ class Desk:
             accounts.doing(),
             incidents.doing(),
             restore.doing(),
+            reviews.doing(),
             destructions.doing(KEEPERS),
             after=destructions.after(store, self._vault),
         )
@@ -57,6 +60,7 @@ class Desk:
         self.incidents = Incidents(self.acting)
         self.withheld = Withheld(self.acting, self._vault)
         self.destructions = Destructions(self.acting, self._vault, KEEPERS)
+        self.reviews = Reviews(self.acting, self.seconds)
 
     @classmethod
     def open(cls, config: Config, token: str = "") -> Self:
@@ -137,6 +141,7 @@ class Desk:
         """Reject a held job: it never leaves; the sealed copy stays until it is handed over for destruction."""
         job = self._held(prefix, reason)
         with self.acting.demand(Operation.REVIEW_REJECT, job=job.id) as entry:
+            reviews.check_claim(entry, job.id, self.acting.person)
             rejected = entry.move(job.id, (State.HELD,), State.REJECTED, {})
             who = actor if actor and self.acting.alone else self.acting.person.id
             entry.append(who, "rejected", job.id, {"reason": reason, "state": rejected.state.value})
@@ -144,6 +149,27 @@ class Desk:
 
     def _vault(self) -> Vault:
         return open_vault(self.config)
+
+    def give_back(self, prefix: str, folder: Path, *, reason: str) -> tuple[Job, Path]:
+        """Give the original of a held or rejected job back to its sender; return the job and the new file."""
+        return returning.give_back(self.acting, prefix, folder, reason)
+
+    def redact(self, prefix: str, *, reason: str, redacting: Redacting | None = None) -> Job:
+        """Release a proven redacted copy of a held job; its original stays sealed. Denied where none can be proven."""
+        job = self._held(prefix, reason)
+        self.acting.may(Operation.REVIEW_REDACT, job=job.id)
+        person = self.acting.person
+
+        def beside(entry: Entry) -> Mapping[str, Any]:
+            denial = None if self.acting.alone else check(now(entry, person), Operation.REVIEW_REDACT)
+            if denial is not None:
+                raise Denied(denial.say, denial.hint)
+            reviews.check_claim(entry, job.id, person)
+            return {}
+
+        config = evolve(self.config, redacting=redacting) if redacting else self.config
+        with _reviewing(config, self.store) as line:
+            return line.redact_held(job, actor=person.id, reason=reason, beside=beside)
 
     def _only_case(self, job: Job) -> str:
         """Return the one approval of a job that can be used; Denied where there is none or several."""

@@ -36,12 +36,12 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[int, int]]:
         os.close(fd)
 
 
-def write_all(files: Sequence[tuple[Path, bytes | int]]) -> None:
+def write_all(files: Sequence[tuple[Path, bytes | int]], *, mode: int = 0o644) -> None:
     """Write new files in this order; where one cannot be, those before it go again. UsageError says which and why."""
     done: list[Path] = []
     for path, body in files:
         try:
-            durable.write_new(path, body)
+            durable.write_new(path, body, mode=mode)
         except OSError as err:
             for old in done:
                 old.unlink(missing_ok=True)

@@ -23,11 +23,13 @@ from dlp.errors import Conflict, Denied, DlpError, StoreError, VaultError
 from dlp.incident import INCIDENTS, Cause, Freeze, Incident, Stopped
 from dlp.model import Action, Certificate, Document, Finding, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction, Stamped
+from dlp.review import REVIEWS
 from dlp.service import certify, destructions, receipt
 from dlp.service.keys import new_id
 from dlp.sources import Arrival, Doubt, Files, Found, Onward, TakenBack, TakeRefused, Void
 from dlp.store import Job
 from dlp.store.entry import Entry
+from dlp.store.record import RecordFilter
 from dlp.store.sqlite import Beside, SqliteStore
 from dlp.vault import Pieces, Vault
 
@@ -37,9 +39,9 @@ TURNED_AWAY = (
     *(State.WITHHELD, State.RETURNED, State.HANDED_OVER),
 )
 """Where a job came from, it is told that it did not leave, or not as it came."""
-DONE = (State.RELEASED, State.REFUSED, State.CANCELLED)
+DONE = (State.RELEASED, State.REFUSED, State.CANCELLED, State.RETURNED)
 """A job here needs its sealed copy no more."""
-GONE = (State.WITHHELD, State.RETURNED, State.HANDED_OVER)
+GONE = (State.WITHHELD, State.HANDED_OVER)
 """A job here needs its sealed copy only where the books say that there is one."""
 STOPPING = "!"
 """In the stead of the place of a folder's job whose staged copy is taken back."""
@@ -390,16 +392,57 @@ class Line:
         The receipt goes first, so that the operator always has it. It says nothing that another run would say in
         another way, such as the time: after a crash it must be the same one.
         """
+        note, said = self._certified(job, made)
+        self._tell(job, source, seen, Action.REDACT, note)
+        return self._release(job, source, seen, made.body, said)
+
+    def _certified(self, job: Job, made: Redaction) -> tuple[Say, _Said]:
+        """Return what is said of a proven copy, and the word that lets it leave with its certificate."""
         done = certify.sentence(made.certificate)
         note = Say(f"已脱敏放行：{done.zh}；原件已封存", f"released after redaction: {done.en}; the original is sealed")
         signed = certify.issue(self.config, made.certificate, job=job.id)
-        self._tell(job, source, seen, Action.REDACT, note)
-        said = _Said(
+        return note, _Said(
             sha256=made.certificate.output_sha256,
             body={"certificate": certificate.digest(signed), "removed": _counts(made.certificate)},
             fields={"certificate": certificate.write(signed), "note": note},
         )
-        return self._release(job, source, seen, made.body, said)
+
+    def redact_held(self, job: Job, *, actor: str, reason: str, beside: Beside) -> Job:
+        """Release a proven redacted copy of a held job; its original stays sealed. Needs the private key.
+
+        Everything that a rule finds and that can be cut is cut. The copy must then earn what any file must: read again,
+        nothing may be left that would hold it. Denied where it does not; the job stays held. `beside` looks once more,
+        in the transaction that lets it go, whether this may still be done.
+        """
+        source = self.sources[job.item.source]
+        if job.cancelled:
+            raise _not_redacted(job, Say(f"已由 {job.cancelled} 取消", f"{job.cancelled} took it back"))
+        if job.certificate:
+            raise _not_redacted(job, Say("已有脱敏件，未能送出", "there is a redacted copy that could not be sent on"))
+        body = self.vault.open(job.id, job.item.sha256)
+        try:
+            seen = pipeline.inspect(job.item, body, self.kit)
+            made = _earned(job, seen, body, self.kit)
+        finally:
+            os.close(body)
+        copy = made.body
+        try:
+            note, said = self._certified(job, made)
+            said = said._replace(actor=actor, body={**said.body, "reason": reason}, beside=beside)
+            if _wants_stamp(source):
+                stamped = self._stamped(job, copy)
+                if isinstance(stamped, Say):
+                    raise Denied(stamped)
+                os.close(copy)
+                copy, said = stamped.body, _with_stamp(said, stamped)
+            staged = self._stage(job, source, copy, said)
+        finally:
+            os.close(copy)
+        # Only now: were it told before and then cut off, the operator would wait for a copy that stays held.
+        self._tell(staged, source, seen, Action.REDACT, note)
+        if not isinstance(source, Onward):
+            self._publish(staged, source, actor=actor)
+        return self.store.get(job.id)
 
     def _stamped(self, job: Job, body: int) -> Stamped | Say:
         """Return a copy with the stamp that this site wants on pages that leave here, or why there is none."""
@@ -551,8 +594,10 @@ class Line:
         return _outcome(job)
 
     def _destroy(self, job: str) -> None:
-        for own in (job, vault.outgoing(job)):
-            self.vault.destroy(own)
+        """Destroy the sealed copies of a job that is done; its original stays where somebody said that it must."""
+        self.vault.destroy(vault.outgoing(job))
+        if not any(review.stays(time.time()) for review in self.store.records(REVIEWS, RecordFilter(job=job))):
+            self.vault.destroy(job)
 
     def _left(self, job: Job, name: str | None, actor: str) -> Outcome:
         redacted = bool(job.certificate)
@@ -676,23 +721,28 @@ class Line:
             if own != job:
                 if state not in LEAVING:
                     self.vault.destroy(own)
-            elif state in DONE or (clock and state is State.BLOCKED and since <= limit) or state in GONE:
-                if not self._is_spent(job, state):
-                    continue
-                self.vault.destroy(job)
-                self.store.note(actor=ACTOR, kind="destroyed", job=job, body={"state": state.value})
-
-    def _is_spent(self, job: str, state: State) -> bool:
-        """Tell whether nobody needs the sealed copy of a job any more: what is frozen is evidence as long as it is."""
-        if state in GONE:
-            return self.store.get(job).sealed is None
-        return state is not State.BLOCKED or incident.frozen(self.store, self.store.get(job).item.sha256) is None
+            elif state in DONE or state in GONE or (clock and state is State.BLOCKED and since <= limit):
+                # In one transaction: whoever puts it under legal hold meanwhile is told that it is gone.
+                with self.store.change() as entry:
+                    if _is_spent(entry, job, state):
+                        self.vault.destroy(job)
+                        entry.append(ACTOR, "destroyed", job, {"state": state.value})
 
     def _found(self, item: Item) -> Found:
         return msgspec.json.decode(self.vault.unlock_text(item.receipt), type=Found)
 
     def _shown(self, found: Found) -> str:
         return self.kit.matcher.mask(found.shown)
+
+
+def _is_spent(entry: Entry, id: str, state: State) -> bool:  # noqa: A002  the column's name
+    """Tell whether nobody needs the sealed copy of a job any more: held by law or frozen, it is evidence."""
+    review, job = entry.find(REVIEWS, id), entry.job(id)
+    if review is not None and review.stays(entry.moment):
+        return False
+    if state in GONE:
+        return job.sealed is None
+    return state is not State.BLOCKED or incident.frozen(entry, job.item.sha256) is None
 
 
 SEALED_OUTSIDE = Say(
@@ -738,6 +788,29 @@ def _frozen_unsure(freeze: Freeze) -> Say:
     return Say(
         f"{stopped.zh}；冻结时任务已送往打印机，请到打印机核对是否已打印",
         f"{stopped.en}; it was on its way to the printer then: look there whether it was printed",
+    )
+
+
+def _earned(job: Job, seen: Inspection, body: int, kit: Kit) -> Redaction:
+    """Return a redacted copy that may leave as any file may; Denied, with the reason, where there is none."""
+    if seen.verdict.action is Action.BLOCK:
+        why = seen.verdict.reasons[0].say if seen.verdict.reasons else Say("应拦截", "it is to be blocked")
+        raise _not_redacted(job, why)
+    made = pipeline.redact(seen, body, kit, everything=True)
+    if isinstance(made, Say):
+        raise _not_redacted(job, made)
+    verdict = made.again.verdict
+    if not made.certificate.removed or verdict.action > Action.ALERT:
+        os.close(made.body)
+        left = verdict.reasons[0].say if verdict.reasons else Say("没有可脱敏的内容", "there is nothing to redact")
+        raise _not_redacted(job, left)
+    return made
+
+
+def _not_redacted(job: Job, why: Say) -> Denied:
+    return Denied(
+        Say(f"任务 {job.id} 不能脱敏后放行：{why.zh}", f"job {job.id} cannot be released redacted: {why.en}"),
+        Say("仍隔离；可送审、退回或驳回", "it stays held: ask for approval, return it, or reject it"),
     )
 
 

@@ -60,10 +60,10 @@ STATES: dict[State, Say] = {
     State.BLOCKED: Say("已拦截", "blocked"),
     State.REFUSED: Say("未取件", "not taken"),
     State.REJECTED: Say("已驳回", "rejected"),
+    State.RETURNED: Say("已退回", "returned to sender"),
     State.FAILED: Say("处理失败（已密封）", "failed (sealed)"),
     State.CANCELLED: Say("已取消", "cancelled"),
     State.WITHHELD: Say("已暂扣", "withheld"),
-    State.RETURNED: Say("已退回", "returned"),
     State.HANDED_OVER: Say("已移交", "handed over"),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,7 @@ MOST_FILES = 200
 """Jobs whose name holds a text of which the events are listed; the newest ones."""
 SEEN_FROM = Level.CONFIDENTIAL
 """Knowing of this level and above is recorded."""
+PAGE = "page"
 
 
 class Evidence(NamedTuple):
@@ -97,17 +98,20 @@ def verify(config: Config, books: SqliteStore | Path, given: Evidence | None = N
     )
 
 
-def seen(store: SqliteStore, person: str, job: Job, what: str) -> bool:
+def seen(store: SqliteStore, person: str, job: Job, what: str, *, page: int = 0) -> bool:
     """Record that a person was shown something of a job at 机密 or above; return whether that had to be.
 
     To be called before it is shown. `what` is a word of the program (`evidence`, `page`, `original`), never content.
+    A page shows the hits themselves: that it was shown is recorded at any level.
     """
     if not re.fullmatch("[a-z][a-z-]{0,30}", what):
         raise ValueError("what was seen is a word of the program")
     level = job.verdict.level if job.verdict else None
-    if level is None or level < SEEN_FROM:
+    if (level is None or level < SEEN_FROM) and what != PAGE:
         return False
-    body = {"what": what, "level": level.value, "state": job.state.value}
+    body: dict[str, Any] = {"what": what, "level": level.value if level else None, "state": job.state.value}
+    if page:
+        body["page"] = page
     store.note(actor=person, kind="seen", job=job.id, body=body)
     return True
 

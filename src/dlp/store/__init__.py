@@ -56,6 +56,8 @@ class JobFilter(Frozen, frozen=True, kw_only=True):
     """Taken before this moment."""
     name: str = ""
     """Text that stands in the name of the file as it is shown; small and capital letters are the same."""
+    ids: tuple[str, ...] | None = None
+    """Only these; None: whichever."""
 
 
 class EventFilter(Frozen, frozen=True, kw_only=True):
@@ -81,16 +83,16 @@ NEXT: dict[State, frozenset[State]] = {
         }
     ),
     State.RELEASING: frozenset({State.RELEASING, State.RELEASED, State.REDACTED, State.HELD, State.CANCELLED}),
-    State.HELD: frozenset({State.RELEASING, State.REJECTED}),
+    State.HELD: frozenset({State.RELEASING, State.REJECTED, State.RETURNED}),
     State.RELEASED: frozenset(),
     State.REDACTED: frozenset(),
     State.BLOCKED: frozenset(),
     State.REFUSED: frozenset(),
-    State.REJECTED: frozenset(),
+    State.REJECTED: frozenset({State.RETURNED}),
+    State.RETURNED: frozenset(),
     State.FAILED: frozenset(),
     State.CANCELLED: frozenset(),
     State.WITHHELD: frozenset({State.WITHHELD, State.RETURNED, State.HANDED_OVER}),
-    State.RETURNED: frozenset(),
     State.HANDED_OVER: frozenset(),
 }
 """Which state may follow which; everything else is refused."""

@@ -38,6 +38,7 @@ ONLY_JOBS = {
     "since": "AND created >= :since",
     "until": "AND created < :until",
     "needle": "AND instr(needle, :needle) > 0",
+    "ids": "AND id IN (SELECT value FROM json_each(:ids))",
 }
 """What a filter of jobs adds to `JOBS_OF_STATE` and `COUNT_JOBS`: only what is asked for."""
 EVENTS = """
@@ -438,6 +439,7 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
         "since": only.since or "",
         "until": only.until if only.until < float("inf") else "",
         "needle": schema.needle(only.name),
+        "ids": "" if only.ids is None else msgspec.json.encode(only.ids).decode(),
     }
 
 

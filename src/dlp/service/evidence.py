@@ -1,0 +1,103 @@
+"""A page of a held file as it looks, with each hit boxed and numbered: drawn on demand, and kept nowhere.
+
+The sealed file is opened in memory and drawn in a sandbox child, out of which only pixels come; boxes are drawn here,
+from what the books say. What the page shows is not masked: each look is in the trail before anybody has it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from PIL import Image, ImageDraw, ImageFont
+
+from dlp.errors import Denied
+from dlp.model import Box, Gap, GapKind, Picture, Say
+from dlp.rights import Operation
+from dlp.service import trail
+from dlp.service.acting import Acting
+from dlp.service.gate import sandbox_of
+from dlp.service.reviews import no_copy, vault_of
+from dlp.store import Job
+
+RED = (208, 0, 0)
+_LINE = 3  # pixels
+_LETTER = 26  # pixels, of the numbers
+_MARGIN = 2  # pixels between a hit and its box
+_WHY: dict[GapKind, Say] = {
+    GapKind.ENCRYPTED: Say("文件加密", "it is encrypted"),
+    GapKind.CORRUPT: Say("文件损坏", "it is damaged"),
+    GapKind.UNSUPPORTED: Say("没有这一页，或此类文件画不出页面", "there is no such page, or its type cannot be drawn"),
+    GapKind.TOO_BIG: Say("超出资源上限", "it takes more than a limit allows"),
+    GapKind.TIMEOUT: Say("超时", "it takes too long"),
+    GapKind.NO_OCR: Say("未安装 Ghostscript", "Ghostscript is not installed"),
+}
+
+
+class Shown(NamedTuple):
+    """One page: a PNG, and the numbers of the findings (from 1) that are boxed on it."""
+
+    job: Job
+    page: int
+    png: bytes
+    boxed: tuple[int, ...]
+
+
+def page(acting: Acting, prefix: str, number: int) -> Shown:
+    """Return one page (from 1) of a job; Denied where it cannot be drawn, VaultError without the private key.
+
+    That it was seen is in the trail before this returns, at any level.
+    """
+    job = acting.store.get(prefix)
+    person = acting.may(Operation.EVIDENCE_VIEW, job=job.id)
+    vault = vault_of(acting)
+    if not vault.has(job.id):
+        raise no_copy(job.id)
+    body = vault.open(job.id, job.item.sha256)
+    try:
+        with sandbox_of(acting.config) as sandbox:
+            drawn = sandbox.show(body, name=job.item.name, media=job.item.media, page=number)
+    finally:
+        os.close(body)
+    if isinstance(drawn, Gap):
+        raise _not_drawn(job, number, drawn)
+    boxes = tuple(_boxes(job, number))
+    png = _png(drawn, boxes)
+    trail.seen(acting.store, person.id, job, trail.PAGE, page=number)
+    return Shown(job, number, png, tuple(dict.fromkeys(finding for finding, _ in boxes)))
+
+
+def _boxes(job: Job, page: int) -> Iterator[tuple[int, Box]]:
+    """Give where hits lie on a page of the file itself; what lies in a file inside of it is on no page of this one."""
+    for number, found in enumerate(job.findings, 1):
+        if not found.part:
+            yield from ((number, box) for box in found.boxes if box.page == page)
+
+
+def _png(picture: Picture, boxes: tuple[tuple[int, Box], ...]) -> bytes:
+    size = picture.width * picture.height
+    raw = zlib.decompressobj().decompress(picture.raw, size + 1)
+    if len(raw) != size or picture.form != "grey":
+        raise Denied(Say("画页程序所报与要求不符", "the drawing is not what it says it is"))
+    image = Image.frombytes("L", (picture.width, picture.height), raw).convert("RGB")
+    pen, face = ImageDraw.Draw(image), ImageFont.load_default(_LETTER)
+    scale = 1 / picture.scale if picture.scale else 1.0
+    for number, box in boxes:
+        x0, y0, x1, y1 = (round(side * scale) for side in (box.x0, box.y0, box.x1, box.y1))
+        out = _MARGIN + _LINE
+        pen.rectangle((x0 - out, y0 - out, x1 + out, y1 + out), outline=RED, width=_LINE)
+        pen.text((x0 - out, max(0, y0 - out - _LETTER)), str(number), fill=RED, font=face)
+    made = io.BytesIO()
+    image.save(made, "PNG")
+    return made.getvalue()
+
+
+def _not_drawn(job: Job, number: int, gap: Gap) -> Denied:
+    why = _WHY.get(gap.kind, Say("画页程序中止", "the drawing ended"))
+    return Denied(
+        Say(f"任务 {job.id} 第 {number} 页画不出来：{why.zh}", f"page {number} of job {job.id} is not drawn: {why.en}"),
+        Say("可用 dlp quarantine show 查看遮盖后的命中", "see its masked hits with `dlp quarantine show`"),
+    )
