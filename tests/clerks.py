@@ -22,9 +22,9 @@ from dlp.model import Action, Item, Level, Regime, State, Verdict
 from dlp.request import Recipient
 from dlp.rights import Operation, Role
 from dlp.service.cases import Asking
-from dlp.service.desk import open_vault
 from dlp.service.keys import new_id
 from dlp.service.people import People
+from dlp.service.places import open_vault
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault

@@ -27,8 +27,9 @@ from dlp.config import Config
 from dlp.errors import StoreError, UsageError, VaultError
 from dlp.model import Item, State
 from dlp.service import backup, notary, origins, proving, restore, signing, trail
-from dlp.service.desk import Desk, open_vault
+from dlp.service.desk import Desk
 from dlp.service.keys import deployment_key, new_id
+from dlp.service.places import open_vault
 from dlp.service.proving import Given
 from dlp.store import Job
 from dlp.store.sqlite import KEY_FILE, SqliteStore
@@ -159,7 +160,7 @@ def test_create_wipe_restore_gives_the_same_head_and_every_held_file(tmp_path: P
 
 def restore_vault(desk: Desk) -> Any:
     """Return the vault of a desk."""
-    from dlp.service.desk import open_vault
+    from dlp.service.places import open_vault
 
     return open_vault(desk.config)
 

@@ -17,8 +17,8 @@ import pytest
 
 from dlp import config
 from dlp.model import Item, State
-from dlp.service.desk import open_vault
 from dlp.service.keys import new_id
+from dlp.service.places import open_vault
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 from makers import docx_of, encrypted_docx, entity_bomb, zip_bomb

@@ -25,9 +25,9 @@ from dlp.model import Action, Document, Finding, Item, Level, Regime, Segment, S
 from dlp.ocr import STOPPED
 from dlp.policy import Policy, decide
 from dlp.service.acting import Acting
-from dlp.service.desk import open_vault
 from dlp.service.doctor import examine
 from dlp.service.gate import Gate
+from dlp.service.places import open_vault
 from dlp.service.withheld import Withheld
 from dlp.site import Site
 from dlp.sources import ReleaseError

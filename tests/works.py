@@ -9,10 +9,10 @@ from pathlib import Path
 
 from dlp import config
 from dlp.model import Outcome
-from dlp.service.desk import channels, open_vault
 from dlp.service.gate import Gate
 from dlp.service.keys import deployment_key
 from dlp.service.line import Line
+from dlp.service.places import channels, open_vault
 from dlp.store.sqlite import SqliteStore
 from sites import Place, lay
 

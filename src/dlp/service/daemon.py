@@ -17,7 +17,6 @@ from dlp.config import Config
 from dlp.errors import DlpError, StoreError
 from dlp.model import Outcome, Say, State
 from dlp.service import origins, restore
-from dlp.service.desk import channels, open_vault
 from dlp.service.faults import trace
 from dlp.service.gate import Gate, threads
 from dlp.service.gateway import Gateway
@@ -25,6 +24,7 @@ from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
 from dlp.service.listeners import Listeners
 from dlp.service.notary import Notary
+from dlp.service.places import channels, open_vault
 from dlp.service.waiting import Collector
 from dlp.sources import Files, Found, Onward, ReleaseError
 from dlp.sources.held import HeldSource

@@ -21,23 +21,21 @@ from dlp.service.destructions import Destructions, Keeper
 from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.incidents import Incidents
 from dlp.service.keys import deployment_key
-from dlp.service.line import Channel, Line
+from dlp.service.line import Line
+from dlp.service.places import channels, open_vault
 from dlp.service.receipt import STATES
 from dlp.service.reviews import Reviews
 from dlp.service.second import Seconds
 from dlp.service.trail import Evidence, Verification
 from dlp.service.withheld import Withheld
-from dlp.sources.folder import FolderSource
-from dlp.sources.held import HeldSource
-from dlp.sources.printer import PrinterSource
 from dlp.store import AuditEvent, Job, JobFilter
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
-KEEPERS: tuple[Keeper, ...] = ()
-"""What keeps a job from every destruction list."""
+KEEPERS: tuple[Keeper, ...] = (reviews.keeps, incidents.keeps)
+"""What keeps a job from every destruction list: the law, a retention that somebody set, a freeze."""
 
 
 class Desk:
@@ -270,21 +268,3 @@ class _reviewing:  # noqa: N801  used as a function
 
     def __exit__(self, *_: object) -> None:
         self._sandbox.close()
-
-
-def open_vault(config: Config) -> Vault:
-    """Return the vault of `config`, made at first start."""
-    vault = config.vault
-    return Vault.create(
-        Path(vault.folder), identity=Path(vault.identity), work=Path(vault.work_key), outside=vault.outside
-    )
-
-
-def channels(config: Config, key: bytes) -> dict[str, Channel]:
-    """Return the configured folders and printers as sources, by source name."""
-    state = Path(config.store.path).parent / "printers"
-    found: list[Channel] = [FolderSource(spec, key=key) for spec in config.folders]
-    for spec in config.printers:
-        kind = HeldSource if spec.mode == "held" else PrinterSource
-        found.append(kind(spec, config.printing, state=state, key=key))
-    return {source.name: source for source in found}

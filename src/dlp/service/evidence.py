@@ -20,7 +20,8 @@ from dlp.rights import Operation
 from dlp.service import trail
 from dlp.service.acting import Acting
 from dlp.service.gate import sandbox_of
-from dlp.service.reviews import no_copy, vault_of
+from dlp.service.places import open_vault
+from dlp.service.reviews import no_copy
 from dlp.store import Job
 
 RED = (208, 0, 0)
@@ -53,7 +54,7 @@ def page(acting: Acting, prefix: str, number: int) -> Shown:
     """
     job = acting.store.get(prefix)
     person = acting.may(Operation.EVIDENCE_VIEW, job=job.id)
-    vault = vault_of(acting)
+    vault = open_vault(acting.config)
     if not vault.has(job.id):
         raise no_copy(job.id)
     body = vault.open(job.id, job.item.sha256)

@@ -19,8 +19,9 @@ from dlp.model import Level, Regime, Say, State
 from dlp.review import REVIEWS
 from dlp.rights import LAW_2024, Denial, Operation, Why
 from dlp.service.acting import Acting, now, refused
+from dlp.service.places import open_vault
 from dlp.service.receipt import STATES
-from dlp.service.reviews import check_claim, check_free, no_copy, vault_of
+from dlp.service.reviews import check_claim, check_free, no_copy
 from dlp.sources import names
 from dlp.store import Job
 from dlp.store.entry import Entry
@@ -42,7 +43,7 @@ def give_back(acting: Acting, prefix: str, folder: Path, reason: str) -> tuple[J
     name = _name(job)
     with _alone_in(target) as open_folder:
         _check(acting, job, "returning", {"to": str(target)})
-        vault = vault_of(acting)
+        vault = open_vault(acting.config)
         if not vault.has(job.id):
             raise no_copy(job.id)
         body = vault.open(job.id, job.item.sha256)

@@ -32,12 +32,13 @@ from dlp.review import (
     marks_of,
     tally,
 )
-from dlp.rights import RULES_2024, Denial, Operation, Person, Role, Why
+from dlp.rights import RULES_2024, Denial, Operation, Person, Role, Why, right
 from dlp.service import compiled
 from dlp.service.acting import Acting, now, refused
 from dlp.service.cases import TERMS, Ended
 from dlp.service.gate import load_packs
 from dlp.service.keys import deployment_key
+from dlp.service.places import open_vault
 from dlp.service.receipt import STATES
 from dlp.service.second import Change, Doing, Seconds
 from dlp.store import Job, JobFilter
@@ -45,7 +46,6 @@ from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.terms import Confirmation
 from dlp.terms import Ruling as End
-from dlp.vault import Vault
 
 Found = TypeVar("Found")
 WAITING = (State.HELD, State.BLOCKED, State.FAILED)
@@ -367,7 +367,7 @@ class Reviews:
 
     def _expect_sealed(self, job: Job) -> None:
         _expect(job, SEALED)
-        if not vault_of(self._acting).has(job.id):
+        if not open_vault(self._acting.config).has(job.id):
             raise no_copy(job.id)
 
 
@@ -420,6 +420,20 @@ def check_free(entry: Entry, job: str) -> Denial | None:
     )
 
 
+def keeps(entry: Entry, job: Job) -> Denial | None:
+    """Return why a job goes on no list of what is destroyed: it is held by law, or its retention has not ended."""
+    review = entry.find(REVIEWS, job.id)
+    if review is not None and entry.moment < review.keep_until:
+        until = datetime.fromtimestamp(review.keep_until).astimezone().strftime("%Y-%m-%d")
+        return Denial(
+            why=Why.CLOSED,
+            say=Say(f"任务 {job.id} 的留存期到 {until}", f"job {job.id} is kept until {until}"),
+            hint=Say("期满后再列入销毁清单", "put it on a list after that day"),
+            article=right(Operation.RETENTION_SET).article,
+        )
+    return check_free(entry, job.id)
+
+
 def term_of(job: Job, moment: float) -> Term | None:
     """Return how the term of a job's marks stands: over only where each of them is; None without such a mark."""
     today = _day(moment)
@@ -427,12 +441,6 @@ def term_of(job: Job, moment: float) -> Term | None:
     stated = [term for term in found if term.standing is not Standing.NONE]
     late = (Standing.OVER, Standing.EVENT)
     return next((term for term in stated if term.standing not in late), stated[0] if stated else None)
-
-
-def vault_of(acting: Acting) -> Vault:
-    """Return the vault of a site."""
-    spec = acting.config.vault
-    return Vault.create(Path(spec.folder), identity=Path(spec.identity), work=Path(spec.work_key))
 
 
 def no_copy(job: str) -> NotFound:
