@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlp import account
+from dlp import account, config
+from dlp.approval import Decision
 from dlp.errors import Conflict, Denied, NotFound, StoreError, UsageError
 from dlp.model import Level, Regime, State
 from dlp.request import weigh
 from dlp.review import LABELS, REVIEWS, Ruling, wilson
 from dlp.rights import Operation, Role, right
 from dlp.service import evidence
-from dlp.service.desk import Desk
+from dlp.service.cases import TERMS
+from dlp.service.desk import Desk, _reviewing
 from dlp.service.reviews import Picked
 from dlp.store import Job
 from dlp.terms import Ruling as End
@@ -38,6 +40,8 @@ from test_cases import ASKED, SECRET, WORK
 
 DAY = 86_400.0
 TWO_MARKS = "核心商密★长期\n普通商密★3年\n配方：甲乙丙\n".encode()
+OLD = "秘密★5年\n关于某项工作的通知\n各处室：\n现将有关事项通知如下。\n某某局\n2003年5月1日\n".encode()
+MARKED = "机密★10年\n关于专项工作的实施方案\n各处室：请按要求组织实施。\n".encode()
 NUMBER = "110101199003071233"
 
 
@@ -69,6 +73,8 @@ FILES: dict[str, bytes] = {
     "两标.txt": TWO_MARKS,
     "名单.txt": people(60),
     "附件.pdf": pdf_of(NUMBER, "310104198512154565"),
+    "旧文.txt": OLD,
+    "方案.txt": MARKED,
 }
 
 
@@ -78,12 +84,12 @@ class Bureau(House):
     site: Place
 
     @classmethod
-    def laid(cls, root: Path) -> Bureau:
+    def laid(cls, root: Path, files: Mapping[str, bytes] = FILES, *, extra: str = "") -> Bureau:
         """Lay out the site, have its gate hold the files, and log everybody in."""
-        site = lay(root)
-        for name, content in FILES.items():
+        site = lay(root, extra=extra)
+        for name, content in files.items():
             site.put(name, content)
-        site.run("run", "--once")
+        site.run("run", "--once", timeout=600)
         made = cls(root, site.config)
         made.site = site
         made.staff()
@@ -102,7 +108,6 @@ class Bureau(House):
         return made
 
     def _opened(self, other: Bureau) -> House:
-        from dlp import config
         from dlp.store.sqlite import SqliteStore
 
         found = House.__new__(House)
@@ -111,8 +116,8 @@ class Bureau(House):
         return found
 
     def held(self, name: str = "配方.txt") -> Job:
-        """Return one of the held jobs."""
-        return next(job for job in self.store.jobs((State.HELD,)) if job.item.name == name)
+        """Return one of the jobs that were held or blocked."""
+        return next(job for job in self.store.jobs((State.HELD, State.BLOCKED)) if job.item.name == name)
 
     def both(self, first: str, second: str, ask: Callable[[Desk], str]) -> None:
         """Have one ask for something and another confirm it."""
@@ -395,10 +400,24 @@ def test_what_is_kept_stays_sealed(bureau: Bureau) -> None:
     assert bureau.desk("aud").audit_verify().holds
 
 
+def test_evidence_outlives_its_days_under_legal_hold(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was blocked is destroyed after `vault.block_retention_days`; what is under legal hold is not."""
+    old, other = bureau.held("旧文.txt"), bureau.held("方案.txt")
+    bureau.desk("rev").reviews.hold(old.id, "配合调查")
+    with _reviewing(bureau.config, bureau.store) as line:
+        line.drop_leftovers()
+        assert bureau.sealed(other)
+        later = time.time() + 31 * DAY
+        monkeypatch.setattr(time, "time", lambda: later)
+        line.drop_leftovers()
+    assert bureau.sealed(old)
+    assert not bureau.sealed(other)
+    assert "destroyed" not in bureau.trail(old)
+    assert bureau.trail(other)[-1] == "destroyed"
+
+
 def approve() -> Any:
     """Return the word of an approval."""
-    from dlp.approval import Decision
-
     return Decision.APPROVE
 
 
@@ -584,6 +603,43 @@ def test_an_approval_before_a_decision_lets_nothing_go(bureau: Bureau) -> None:
     assert bureau.store.get(job.id).state is State.HELD
 
 
+def test_a_term_ends_with_a_persons_word(bureau: Bureau) -> None:
+    """What is over by the calendar waits in a list; an extension takes it off until that runs out; neither lets go."""
+    job, running = bureau.held("旧文.txt"), bureau.held("方案.txt")
+    desk = bureau.desk("cls").reviews
+    assert [(one.id, str(term.until)) for one, term in desk.terms_over()] == [(job.id, "2008-05-01")]
+    with pytest.raises(Denied, match="cannot be confirmed"):
+        desk.confirm_term(running.id, End.ENDED, basis="电话核实")
+    with pytest.raises(Denied, match="no basis"):
+        desk.confirm_term(job.id, End.ENDED, basis=" ")
+    with pytest.raises(Denied, match="missing or past"):
+        desk.confirm_term(job.id, End.EXTENDED, basis="延期通知", until="2009-01-01")
+    assert len(list(desk.terms_over())) == 1
+    desk.confirm_term(job.id, End.EXTENDED, basis="延期通知3号", until="2099-01-01")
+    assert list(desk.terms_over()) == []
+    word = desk.confirm_term(job.id, End.ENDED, basis="原定密单位2026年1月函")
+    assert (word.ruling, word.sha256, word.person) == (End.ENDED, job.item.sha256, "cls")
+    assert bureau.store.record(TERMS, job.id).version == 2
+    assert bureau.store.get(job.id).state is State.BLOCKED
+    with pytest.raises(Denied):
+        bureau.desk("op").release(job.id, reason="期满")
+    assert bureau.desk("aud").audit_verify().holds
+
+
+def test_a_state_secret_is_not_opened_here(bureau: Bureau) -> None:
+    """What is blocked is not given back: its sender has the original."""
+    job = bureau.held("旧文.txt")
+    with pytest.raises(Denied, match="cannot be given back"):
+        bureau.desk("rev").give_back(job.id, bureau.site.root, reason="退回")
+    with pytest.raises(Denied, match="not opened on this machine"):
+        evidence.page(bureau.desk("rev").acting, job.id, 1)
+    held = bureau.held("通知.txt")
+    bureau.desk("cls").reviews.decide_level(held.id, Level.SECRET, Regime.STATE, basis="清单", reason="实为国家秘密")
+    with pytest.raises(Denied, match="not opened on this machine"):
+        bureau.desk("rev").give_back(held.id, bureau.site.root, reason="退回")
+    assert bureau.trail(held)[-1] == "denied"
+
+
 # at the command line
 
 
@@ -636,6 +692,9 @@ def test_the_whole_of_it_at_the_command_line(bureau: Bureau, monkeypatch: pytest
     as_("rev").run("quarantine", "unclaim", job.id)
     as_("rev").run("quarantine", "label", job.id, "--finding", "1", check=2)
     as_("cls").run("quarantine", "term", job.id, "--basis", "x", check=2)
+    (over,) = as_("cls").json("quarantine", "terms")
+    assert (over["path"], over["until"]) == ("旧文.txt", "2008-05-01")
+    as_("cls").run("quarantine", "term", over["id"], "--extended", "2099-01-01", "--basis", "延期通知")
     assert as_("cls").json("quarantine", "terms") == []
     as_("cls").run("quarantine", "term", job.id, "--ended", "--basis", "电话核实", check=9)
     as_("aud").run("audit", "verify")

@@ -148,7 +148,7 @@ def check_level(job: Job, marks: Marks, level: Level | None, regime: Regime | No
             job,
             Say(f"标志所载为{least.value}，不得改低", f"its mark says {least.value}, and nothing lower can be decided"),
         )
-    if marks.regimes and regime not in marks.regimes:
+    if marks.regimes and regime not in marks.regimes and regime is not Regime.STATE:
         return _denial(
             job,
             Say("标志所载的密种不得改变", "whose secret it is stands in its mark and cannot be decided otherwise"),

@@ -15,13 +15,13 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from dlp.errors import Denied
-from dlp.model import Box, Gap, GapKind, Picture, Say
+from dlp.model import Box, Gap, GapKind, Picture, Say, State
 from dlp.rights import Operation
 from dlp.service import trail
-from dlp.service.acting import Acting
+from dlp.service.acting import Acting, refused
 from dlp.service.gate import sandbox_of
 from dlp.service.places import open_vault
-from dlp.service.reviews import no_copy
+from dlp.service.reviews import no_copy, secret_here
 from dlp.store import Job
 
 RED = (208, 0, 0)
@@ -54,6 +54,7 @@ def page(acting: Acting, prefix: str, number: int) -> Shown:
     """
     job = acting.store.get(prefix)
     person = acting.may(Operation.EVIDENCE_VIEW, job=job.id)
+    _check(acting, job)
     vault = open_vault(acting.config)
     if not vault.has(job.id):
         raise no_copy(job.id)
@@ -69,6 +70,18 @@ def page(acting: Acting, prefix: str, number: int) -> Shown:
     png = _png(drawn, boxes)
     trail.seen(acting.store, person.id, job, trail.PAGE, page=number)
     return Shown(job, number, png, tuple(dict.fromkeys(finding for finding, _ in boxes)))
+
+
+def _check(acting: Acting, job: Job) -> None:
+    """Raise Denied, noted, for a file that was blocked as a state secret which this machine may not show."""
+    if job.state is not State.BLOCKED:  # what is held is only likely to be one, and has to be looked at
+        return
+    with acting.demand(Operation.EVIDENCE_VIEW, job=job.id) as entry:
+        no = secret_here(acting, entry, job)
+        if no is None:
+            return
+        error = refused(entry, acting.person, Operation.EVIDENCE_VIEW, no, job=job.id)
+    raise error
 
 
 def _boxes(job: Job, page: int) -> Iterator[tuple[int, Box]]:

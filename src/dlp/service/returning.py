@@ -15,13 +15,13 @@ from pathlib import Path
 
 from dlp import durable
 from dlp.errors import DlpError, UsageError
-from dlp.model import Level, Regime, Say, State
+from dlp.model import Say, State
 from dlp.review import REVIEWS
-from dlp.rights import LAW_2024, Denial, Operation, Why
+from dlp.rights import Denial, Operation, Why
 from dlp.service.acting import Acting, now, refused
 from dlp.service.places import open_vault
 from dlp.service.receipt import STATES
-from dlp.service.reviews import check_claim, check_free, no_copy
+from dlp.service.reviews import check_claim, check_free, no_copy, secret_here
 from dlp.sources import names
 from dlp.store import Job
 from dlp.store.entry import Entry
@@ -101,20 +101,7 @@ def _refusal(acting: Acting, entry: Entry, job: Job) -> Denial | None:
             hint=Say("只有隔离或已驳回的任务可以退回", "only what is held or rejected can be"),
         )
     check_claim(entry, job.id, person)
-    verdict = job.verdict
-    level = verdict.level if verdict else None
-    secret = verdict is not None and verdict.regime is Regime.STATE and level is not None and level >= Level.SECRET
-    if secret and level is not None and not acting.config.site.holds(level):
-        return Denial(
-            why=Why.SYSTEM,
-            say=Say(
-                f"任务 {job.id} 疑为国家秘密（{level.value}），不得在本机解封",
-                f"job {job.id} may be a state secret ({level.value}): it is not opened on this machine",
-            ),
-            hint=Say("原始载体由送件人按保密规定处置", "its sender has the original and handles it by the rules"),
-            article=f"{LAW_2024}第三十一条第三项",
-        )
-    return check_free(entry, job.id)
+    return secret_here(acting, entry, job) or check_free(entry, job.id)
 
 
 def _folder(acting: Acting, folder: Path) -> Path:

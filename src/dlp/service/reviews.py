@@ -32,7 +32,7 @@ from dlp.review import (
     marks_of,
     tally,
 )
-from dlp.rights import RULES_2024, Denial, Operation, Person, Role, Why, right
+from dlp.rights import LAW_2024, RULES_2024, Denial, Operation, Person, Role, Why, right
 from dlp.service import compiled
 from dlp.service.acting import Acting, now, refused
 from dlp.service.cases import TERMS, Ended
@@ -432,6 +432,32 @@ def keeps(entry: Entry, job: Job) -> Denial | None:
             article=right(Operation.RETENTION_SET).article,
         )
     return check_free(entry, job.id)
+
+
+def secret_here(acting: Acting, entry: Entry, job: Job) -> Denial | None:
+    """Return why a file may not lie open on this machine: a state secret above what its system may hold.
+
+    What a classification officer decided counts, else what the gate found.
+    """
+    review, verdict = entry.find(REVIEWS, job.id), job.verdict
+    decided = review.decided if review is not None else None
+    level, regime = (decided.level, decided.regime) if decided else (None, None)
+    if decided is None and verdict is not None:
+        level, regime = verdict.level, verdict.regime
+    if regime not in (Regime.STATE, Regime.EXAM) or (level or Level.SECRET) < Level.SECRET:
+        return None
+    level = level or Level.SECRET
+    if acting.config.site.holds(level):
+        return None
+    return Denial(
+        why=Why.SYSTEM,
+        say=Say(
+            f"任务 {job.id} 疑为国家秘密（{level.value}），不得在本机解封",
+            f"job {job.id} may be a state secret ({level.value}): it is not opened on this machine",
+        ),
+        hint=Say("原始载体由送件人按保密规定处置", "its sender has the original and handles it by the rules"),
+        article=f"{LAW_2024}第三十一条第三项",
+    )
 
 
 def term_of(job: Job, moment: float) -> Term | None:
