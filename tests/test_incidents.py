@@ -10,12 +10,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import argon2
 import docx
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dlp import evidence, incident
+from dlp import account, evidence, incident
 from dlp.cli import dlp
 from dlp.copies import COPIES, Copy, CopyState, copy_id
 from dlp.errors import Conflict, Denied, NotFound, UsageError
@@ -34,7 +35,7 @@ from dlp.service.second import Seconds
 from dlp.site import Site
 from dlp.sources import Arrival, Found, Onward, ReleaseError
 from dlp.store.sqlite import SqliteStore
-from test_people import FIRST, House, _quick  # noqa: F401  a fixture that holds for every test
+from staff import FIRST, House
 from test_withheld import SECRET_WORDS, TEXT, Dies
 from works import Works, gate_of
 
@@ -50,6 +51,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
         yield made
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as always, with less work for each."""
+    monkeypatch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+
+
 @pytest.fixture
 def works(tmp_path: Path, gate: Gate) -> Iterator[Works]:
     """Give a site whose jobs are run by the test."""
@@ -62,7 +69,7 @@ class Office(House):
     """The people of a site at work."""
 
     def __init__(self, works: Works) -> None:
-        self.config = works.config
+        self.settings, self.config = works.place.config, works.config
         self.store: SqliteStore = works.store
         self.people = People(self.store, self.config.people)
         self.given = self.people.begin(FIRST)

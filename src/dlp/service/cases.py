@@ -117,9 +117,7 @@ class Cases:
                 entry.append(person.id, "requested", job.id, body)
                 return made
             error = refused(entry, person, Operation.APPROVAL_REQUEST, made, job=job.id)
-            if isinstance(made, Refusal) and made.report:
-                opened = incidents.open_refused(entry, job, person.id, made.say)
-                entry.append(person.id, "must-report", job.id, {"why": made.why.value, **opened})
+            _report(entry, job, person, made)
         raise error
 
     def binding(self, case: Case) -> Binding:
@@ -189,6 +187,7 @@ class Clearing:
                 return
             person = self._acting.person
             error = refused(entry, person, Operation.JOB_RELEASE, made, subject=self._case, job=self._job.id)
+            _report(entry, self._job, person, made)
         raise error
 
     def __call__(self, entry: Entry) -> Mapping[str, Any]:
@@ -247,6 +246,13 @@ def _asked_before(entry: Entry, case: Case) -> bool:
     review, ended = entry.find(REVIEWS, job), entry.find(TERMS, job)
     decided = review.decided.at if review is not None and review.decided is not None else 0.0
     return max(decided, ended.word.at if ended is not None else 0.0) >= case.request.made_at
+
+
+def _report(entry: Entry, job: Job, person: Person, made: Denial) -> None:
+    """Open the incident of what the law forbids and has to be reported; its 24 hours run from now."""
+    if isinstance(made, Refusal) and made.report:
+        opened = incidents.open_refused(entry, job, person.id, made.say)
+        entry.append(person.id, "must-report", job.id, {"why": made.why.value, **opened})
 
 
 def _request(entry: Entry, job: Job, asking: Asking, person: Person) -> Request:
