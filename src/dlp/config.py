@@ -129,7 +129,10 @@ class VaultSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Path = Path("quarantine/identity.age-key")
     work_key: Path = Path("quarantine/work.age-key")
     block_retention_days: Annotated[int, Meta(ge=0)] = 30
-    """How long the sealed copy of a blocked file stays as evidence; 0 keeps none."""
+    """How long the sealed copy of a blocked file stays as evidence; 0 keeps none.
+
+    With accounts nothing goes by the clock: afterwards it may go on a destruction list.
+    """
     outside: Path | None = None
     """A file of age public keys whose private halves are on no machine of this gate: for `site.withhold = "seal"`."""
 
@@ -616,8 +619,8 @@ NOTES: dict[str, tuple[str, ...]] = {
         "passwords: 密码表文件，每行一个，用于尝试打开加密文件。Files of passwords tried on encrypted documents.",
     ),
     "vault": (
-        "隔离库与密钥。identity 是私钥，可放在别的机器上；block_retention_days 0 表示拦截件不留存",
-        "identity is the private key and may live on another machine; 0 days keeps no copy of what was blocked.",
+        "隔离库与密钥。identity 是私钥，可放在别的机器上；block_retention_days 0 不留存拦截件；有账号时期满不自毁",
+        "identity is the private key and may live on another machine; 0 days keeps none; with accounts no clock ends it.",
     ),
     "store": ("任务库与审计链。Jobs and the audit chain.",),
     "audit": (
