@@ -155,8 +155,9 @@ class Desk:
     def redact(self, prefix: str, *, reason: str, redacting: Redacting | None = None) -> Job:
         """Release a proven redacted copy of a held job; its original stays sealed. Denied where none can be proven."""
         job = self._held(prefix, reason)
-        self.acting.may(Operation.REVIEW_REDACT, job=job.id)
         person = self.acting.person
+        with self.acting.demand(Operation.REVIEW_REDACT, job=job.id) as first:
+            reviews.check_claim(first, job.id, person)
 
         def beside(entry: Entry) -> Mapping[str, Any]:
             denial = None if self.acting.alone else check(now(entry, person), Operation.REVIEW_REDACT)
