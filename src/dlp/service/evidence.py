@@ -103,7 +103,7 @@ def _png(picture: Picture, boxes: tuple[tuple[int, Box], ...]) -> bytes:
         x0, y0, x1, y1 = (round(side * scale) for side in (box.x0, box.y0, box.x1, box.y1))
         out = _MARGIN + _LINE
         pen.rectangle((x0 - out, y0 - out, x1 + out, y1 + out), outline=RED, width=_LINE)
-        pen.text((x0 - out, max(0, y0 - out - _LETTER)), str(number), fill=RED, font=face)
+        pen.text((x0 - out, max(0, y0 - out - _LETTER - 6)), str(number), fill=RED, font=face)
     made = io.BytesIO()
     image.save(made, "PNG")
     return made.getvalue()
