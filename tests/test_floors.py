@@ -86,6 +86,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "destruction",
         "commissions",
         "review",
+        "tally",
+        "notice",
         "vault",
         "bundle",
         "ipp",

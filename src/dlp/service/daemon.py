@@ -24,7 +24,9 @@ from dlp.service.keys import deployment_key
 from dlp.service.line import ACTOR, Line
 from dlp.service.listeners import Listeners
 from dlp.service.notary import Notary
+from dlp.service.notices import Notifier
 from dlp.service.places import channels, open_vault
+from dlp.service.scheduled import Scheduled
 from dlp.service.waiting import Collector
 from dlp.sources import Files, Found, Onward, ReleaseError
 from dlp.sources.held import HeldSource
@@ -77,7 +79,9 @@ def run(
     with SqliteStore.hold_exclusive(Path(config.store.path)):
         restore.roll(config)
         running = _start(config, report)
+        notices, backups = Notifier(config, running.store), Scheduled(config, running.store, reread)
         try:
+            notices.start()
             running.line.vault.drop_unfinished()  # first: a half-written object is in the way of its job
             for job in running.line.unfinished():
                 if not _is_leaving(running, job):
@@ -86,11 +90,14 @@ def run(
             if once:
                 _sweep_once(running)
             else:
+                backups.start()
                 _serve(running, ready, reread)
         finally:
+            backups.stop()
             running.gate.close()
             running.store.note(actor=ACTOR, kind="stopped", job="", body={})
             running.notary.look(now=True)
+            notices.stop()
             running.store.close()
     return 0
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -15,13 +16,16 @@ from dlp import draw, match, ocr, sandbox, signature, words
 from dlp.config import Config
 from dlp.errors import DlpError, _LocatedError
 from dlp.model import Frozen, Say
+from dlp.notice import NOTICES, QUEUED
 from dlp.ratchet import Ratchet
-from dlp.service import certify, incidents, origins, signing
+from dlp.service import backup, certify, incidents, origins, scheduled, sending, signing
 from dlp.service.gate import load_packs
 from dlp.sources.printer import PrinterSource
+from dlp.store.record import RecordFilter
 from dlp.store.sqlite import KEY_FILE, SqliteStore
 from dlp.vault import read_recipients
 
+LATE_NOTICE = 3_600.0  # seconds
 LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
 
 
@@ -224,6 +228,58 @@ def _trail(config: Config) -> Iterator[Check]:
     yield Check(name="audit", ok=there, say=say if there else Say("审计密钥是空的", "the audit key is empty"), exit=5)
 
 
+def _backups(config: Config) -> Iterator[Check]:
+    spec = config.backup
+    if not spec.every_hours or spec.folder is None:
+        none = Say("没有定时备份（[backup] every_hours）", "the gate makes no backups by itself ([backup] every_hours)")
+        yield Check(name="backup", ok=True, say=none)
+        return
+    folder = Path(spec.folder)
+    try:
+        backup.recipients(config)
+        late = scheduled.is_due(config, folder, late=2.0)
+        own = backup.own_backups(folder) if folder.exists() else []
+    except DlpError as err:
+        yield Check(name="backup", ok=False, say=err.say, exit=err.exit)
+        return
+    except OSError as err:
+        why = os.strerror(err.errno or 0)
+        say = Say(f"备份文件夹读不了：{folder}（{why}）", f"the folder of backups cannot be read: {folder} ({why})")
+        yield Check(name="backup", ok=False, say=say, exit=5)
+        return
+    last = f"{own[-1][0]:%Y-%m-%dT%H:%M:%SZ}" if own else "-"
+    if not own:  # a new site has none until its gate runs
+        yield Check(
+            name="backup",
+            ok=not Path(config.store.path).exists(),
+            say=Say("还没有任何备份", "there is no backup yet"),
+            exit=5,
+        )
+        return
+    say = Say(f"{len(own)} 份，最近 {last}", f"{len(own)}, the last of {last}")
+    old = Say(f"最近一份 {last}，已超期：请看日志", f"the last one is of {last}, too old: see the log")
+    yield Check(name="backup", ok=not late, say=old if late else say, exit=5)
+
+
+def _notices(config: Config) -> Iterator[Check]:
+    ways = len(sending.channels(config))
+    if not ways:
+        yield Check(name="notices", ok=True, say=Say("未配置，不外连", "none are set up; nothing connects anywhere"))
+        return
+    waiting = 0
+    if Path(config.store.path).exists():
+        try:
+            with closing(SqliteStore.open(Path(config.store.path), create=False)) as store:
+                only = RecordFilter(states=(QUEUED,), until=time.time() - LATE_NOTICE)
+                waiting = store.count_records(NOTICES, only)
+        except DlpError as err:
+            yield Check(name="notices", ok=False, say=err.say, exit=err.exit)
+            return
+    say = Say(f"{ways} 个去向", f"{ways} places")
+    late = Say(f"{waiting} 条超过一小时未发出，见 dlp notices list", f"{waiting} unsent for more than an hour")
+    yield Check(name="notices", ok=not waiting, say=late if waiting else say, exit=5)
+
+
 def _space(config: Config) -> Iterator[Check]:
     for name, folder, code in (("vault", Path(config.vault.folder), 6), ("store", Path(config.store.path).parent, 5)):
         there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
@@ -246,5 +302,7 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _incidents,
     _certificates,
     _trail,
+    _backups,
+    _notices,
     _space,
 )
