@@ -188,7 +188,7 @@ def test_libreoffice_draws_the_charts(books: Books, tmp_path: Path) -> None:
     )
     text = subprocess.run(["pdftotext", "r.pdf", "-"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     for n in range(5):  # names of units stand nowhere but in the chart
-        assert f"窗口{n}" in text
+        assert f"窗口{n}" in text.replace(" ", "")  # LibreOffice sets a blank between Han and digits
     assert text.count("cn.rule-0") >= 2  # in the table, and at its bar
 
 
