@@ -19,7 +19,8 @@ from pptx.chart.xmlwriter import ChartXmlWriter
 from pptx.enum.chart import XL_CHART_TYPE
 
 BAR, COLUMN = XL_CHART_TYPE.BAR_CLUSTERED, XL_CHART_TYPE.COLUMN_STACKED
-_END = "</c:chartSpace>"
+_END, _PLOT = "</c:chartSpace>", "</c:plotArea>"
+_LEGEND = '<c:legend><c:legendPos val="b"/><c:overlay val="0"/></c:legend>'
 _LINK = '<c:externalData r:id="{}"><c:autoUpdate val="0"/></c:externalData>'
 _FRAME = """
 <w:p xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -52,7 +53,7 @@ def add(page: Any, kind: XL_CHART_TYPE, names: Sequence[str], series: Mapping[st
     chart = Part(PackURI(f"/word/charts/chart{number}.xml"), CONTENT_TYPE.DML_CHART, b"", package)
     link = _LINK.format(chart.relate_to(book, RELATIONSHIP_TYPE.PACKAGE))
     xml = ChartXmlWriter(kind, data).xml  # type: ignore[no-untyped-call]
-    chart._blob = xml.replace(_END, link + _END).encode()  # noqa: SLF001  the link is known only now
+    chart._blob = xml.replace(_PLOT, _PLOT + _LEGEND).replace(_END, link + _END).encode()  # noqa: SLF001  the link is known only now
     frame = _FRAME.format(
         rid=main.relate_to(chart, RELATIONSHIP_TYPE.CHART),
         number=1_000 + number,
