@@ -620,7 +620,7 @@ NOTES: dict[str, tuple[str, ...]] = {
     ),
     "vault": (
         "隔离库与密钥。identity 是私钥，可放在别的机器上；block_retention_days 0 不留存拦截件；有账号时期满不自毁",
-        "identity is the private key and may live on another machine; 0 days keeps none; with accounts no clock ends it",
+        "identity is the private key, best on another machine; 0 days keeps none; with accounts no clock ends it",
     ),
     "store": ("任务库与审计链。Jobs and the audit chain.",),
     "audit": (
