@@ -245,8 +245,8 @@ def test_two_documents_in_one_stream_are_held(shop: Shop) -> None:
 def test_a_queue_of_cups_can_be_the_printer(tmp_path: Path, stack: PrintStack) -> None:
     """What is cleared goes on to a second queue, which converts for a printer that takes only raster."""
     drum = stack.printer("drum", formats=(RASTER,))
-    stack.queue("出纸", drum)
-    with Shop(tmp_path, stack, printer='onward = "cups:出纸"') as shop:
+    stack.queue("out", drum)
+    with Shop(tmp_path, stack, printer='onward = "cups:out"') as shop:
         number = shop.lp(CLEAN, "-n", "1")
         (printed,) = drum.wait(1, seconds=60)
         assert printed.body.startswith(b"RaS2")

@@ -432,4 +432,4 @@ def test_the_key_file_is_made_private_whatever_the_umask(path: Path) -> None:
     finally:
         os.umask(old)
     assert path.with_name(KEY_FILE).stat().st_mode & 0o777 == 0o600
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (2,)
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (3,)

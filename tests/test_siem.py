@@ -63,6 +63,9 @@ EVENTS = {
     "handed-back": {"name": "01J 乙.docx", "state": "withheld"},
     "stopped-release": {"place": "7", "state": "held"},
     "stopping": {"place": "!", "copies": 1, "state": "releasing"},
+    "backup": {"file": "a.dlpbackup", "seq": 3},
+    "backup-failed": {"why": "no space"},
+    "notice-failed": {"why": "refused"},
     "something-new": {"x": 1},
 }
 """Every kind of event that the gate writes, with a body as it writes it, and one that nobody has thought of yet."""

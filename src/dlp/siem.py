@@ -70,7 +70,10 @@ _CALLS = {
 }
 """Kind of event -> activity of a call: create, read, update, delete."""
 _FAILURES = frozenset(
-    {"refused", "retake", "reload-refused", "receipt-failed", "no-source", "missing", "checkpoint-failed"}
+    {
+        *("refused", "retake", "reload-refused", "receipt-failed", "no-source", "missing"),
+        *("checkpoint-failed", "backup-failed", "notice-failed"),
+    }
 )
 _SEVERITIES = {
     "blocked": 4,
