@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import argon2
 import pytest
 
-from dlp import account, config
+from dlp import config
 from dlp.approval import Case, Decision
 from dlp.copies import COPIES, Copy
 from dlp.model import Action, Item, Level, Regime, State, Verdict
@@ -28,7 +27,7 @@ from dlp.service.places import open_vault
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
-from staff import House
+from staff import House, hash_quickly
 
 STAFF = {
     "opa": Role.OPERATOR,
@@ -218,7 +217,7 @@ def closed_office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give an office with everybody it takes, closed, to be copied: it takes long to employ them."""
     with pytest.MonkeyPatch.context() as patch:
         # Hashed as always, with less work for each.
-        patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        hash_quickly(patch)
         made = Office(tmp_path_factory.mktemp("office"))
         made.close()
         return made.root

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dlp import config
+import argon2
+import pytest
+
+from dlp import account, config
 from dlp.config import Config
 from dlp.rights import Operation, Role
 from dlp.service import accounts
@@ -22,6 +25,11 @@ FIRST = {
     Role.AUDITOR: ("aud", "审计员", "s3"),
 }
 PASSWORD = "Correct-Horse-7"
+
+
+def hash_quickly(patch: pytest.MonkeyPatch) -> None:
+    """Have passwords hashed as always, with less work for each: tests set hundreds of them."""
+    patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
 
 
 class House:

@@ -9,11 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import argon2
 import msgspec
 import pytest
 
-from dlp import account, approval
+from dlp import approval
 from dlp.approval import CaseState, Decision
 from dlp.copies import COPIES, CopyState
 from dlp.errors import Conflict, Denied, StoreError, UsageError, VaultError
@@ -24,7 +23,7 @@ from dlp.service.cases import CASES, Asking
 from dlp.store import Job
 from dlp.store.record import RecordFilter
 from sites import Place, lay
-from staff import House
+from staff import House, hash_quickly
 
 SECRET = "核心商密★长期\n配方：甲乙丙\n".encode()
 WORK = "工作秘密\n关于调整的通知\n".encode()
@@ -66,7 +65,7 @@ class Office(House):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed as always, with less work for each."""
-    monkeypatch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    hash_quickly(monkeypatch)
 
 
 @pytest.fixture

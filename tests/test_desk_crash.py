@@ -16,10 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import argon2
 import pytest
 
-from dlp import account, approval
+from dlp import approval
 from dlp.approval import Decision
 from dlp.copies import COPIES
 from dlp.model import State
@@ -28,7 +27,7 @@ from dlp.service.cases import CASES, Asking
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from sites import Place, lay
-from staff import House
+from staff import House, hash_quickly
 
 STRACE = shutil.which("strace")
 pytestmark = [
@@ -119,7 +118,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("desk") / "site"
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        hash_quickly(patch)
         site = lay(root, extra="[people]\nsession_minutes = 720\n")
         site.put("配方.txt", SECRET)
         site.run("run", "--once")

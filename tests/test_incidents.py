@@ -10,13 +10,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import argon2
 import docx
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dlp import account, evidence, incident
+from dlp import evidence, incident
 from dlp.cli import dlp
 from dlp.copies import COPIES, Copy, CopyState, copy_id
 from dlp.errors import Conflict, Denied, NotFound, UsageError
@@ -35,7 +34,7 @@ from dlp.service.second import Seconds
 from dlp.site import Site
 from dlp.sources import Arrival, Found, Onward, ReleaseError
 from dlp.store.sqlite import SqliteStore
-from staff import FIRST, House
+from staff import FIRST, House, hash_quickly
 from test_withheld import SECRET_WORDS, TEXT, Dies
 from works import Works, gate_of
 
@@ -54,7 +53,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed as always, with less work for each."""
-    monkeypatch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    hash_quickly(monkeypatch)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import argon2
 import pytest
 
-from dlp import account, config
+from dlp import config
 from dlp.account import ACCOUNTS
 from dlp.errors import Conflict, Denied, DlpError, NotFound, UsageError
 from dlp.model import evolve
@@ -19,13 +19,13 @@ from dlp.service import accounts
 from dlp.service.acting import Acting
 from dlp.service.people import People
 from dlp.store.sqlite import SqliteStore
-from staff import FIRST, PASSWORD, House
+from staff import FIRST, PASSWORD, House, hash_quickly
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed as always, with less work for each: these tests set hundreds."""
-    monkeypatch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    hash_quickly(monkeypatch)
 
 
 def test_passwords_are_dear_to_try() -> None:

@@ -14,15 +14,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import argon2
 import pytest
 
-from dlp import account, config
+from dlp import config
 from dlp.model import State
 from dlp.service import trail
 from dlp.store import Job
 from dlp.store.sqlite import SqliteStore
 from sites import Place
+from staff import hash_quickly
 from test_reviews import Bureau, people
 
 STRACE = shutil.which("strace")
@@ -45,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("review") / "site"
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        hash_quickly(patch)
         made = Bureau.laid(root, {"名单.txt": LIST}, extra="[people]\nsession_minutes = 720\n")
     (root / "送件人").mkdir()
     (root / "rev.session").write_text(made.token("rev"), encoding="ascii")

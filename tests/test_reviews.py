@@ -15,12 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import argon2
 import numpy as np
 import pytest
 from PIL import Image
 
-from dlp import account, config
+from dlp import config
 from dlp.approval import Decision
 from dlp.errors import Conflict, Denied, NotFound, SandboxUnavailable, StoreError, UsageError
 from dlp.model import Level, Regime, State
@@ -35,7 +34,7 @@ from dlp.store import Job
 from dlp.terms import Ruling as End
 from pdf_makers import drawn, written
 from sites import Place, lay
-from staff import House
+from staff import House, hash_quickly
 from test_cases import ASKED, SECRET, WORK
 
 DAY = 86_400.0
@@ -139,7 +138,7 @@ class Bureau(House):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords are hashed as always, with less work for each."""
-    monkeypatch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    hash_quickly(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +147,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Bureau:
     root = tmp_path_factory.mktemp("bureau") / "site"
     root.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(account, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        hash_quickly(patch)
         made = Bureau.laid(root)
     made.close()
     return made

@@ -79,13 +79,12 @@ class Acting:
             with self.store.change() as entry:
                 yield entry
             return
-        person = self.person
         with self.store.change() as entry:
-            denial = check(now(entry, person), operation)
+            denial = self.denial(entry, operation)
             if denial is None:
                 yield entry
                 return
-            error = refused(entry, person, operation, denial, subject=subject, job=job)
+            error = refused(entry, self.person, operation, denial, subject=subject, job=job)
         raise error
 
     def may(self, operation: Operation, *, subject: str = "", job: str = "") -> Person:
@@ -98,6 +97,14 @@ class Acting:
             return person
         with self.demand(operation, subject=subject, job=job):
             return person  # it was given to him a moment ago
+
+    def now(self, entry: Entry) -> Person:
+        """Return who acts as his account is now; where there are no accounts, as he is known on this machine."""
+        return self.person if self.alone else now(entry, self.person)
+
+    def denial(self, entry: Entry, operation: Operation) -> Denial | None:
+        """Return why this may not be done now, for what asks once more inside the transaction that does it."""
+        return None if self.alone else check(now(entry, self.person), operation)
 
     def _check_alone(self, operation: Operation) -> None:
         if operation in _NEEDS_ACCOUNTS or right(operation).second:

@@ -17,7 +17,7 @@ from dlp.model import Frozen, Say, State, evolve
 from dlp.refusals import Refusal
 from dlp.request import AT_ONCE, Claim, Recipient, Request, weigh
 from dlp.review import REVIEWS
-from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why, check
+from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why
 from dlp.service import incidents
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
@@ -95,8 +95,7 @@ class Cases:
 
     def state(self, case: Case) -> CaseState:
         """Return where a case stands now."""
-        with self._store.change() as entry:
-            return approval.state(case, entry.moment)
+        return approval.state(case, self._store.moment())
 
     def ask(self, prefix: str, asking: Asking) -> Case:
         """Open the case of a held job. Denied where nobody may approve it, or where something is missing."""
@@ -192,8 +191,8 @@ class Clearing:
 
     def __call__(self, entry: Entry) -> Mapping[str, Any]:
         """Write case and copies; Denied where right or approval do not hold any more."""
-        person = now(entry, self._acting.person)
-        made = check(person, Operation.JOB_RELEASE) or self._clear(entry)
+        person = self._acting.now(entry)
+        made = self._acting.denial(entry, Operation.JOB_RELEASE) or self._clear(entry)
         if isinstance(made, Denial):
             raise Denied(made.say, made.hint)
         entry.put(CASES, made.case)

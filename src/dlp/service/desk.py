@@ -13,9 +13,9 @@ from dlp.certificate import Signed
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Redacting, Say, State, evolve
-from dlp.rights import Operation, check, right
+from dlp.rights import Operation, right
 from dlp.service import accounts, compiled, destructions, incidents, restore, returning, reviews, trail
-from dlp.service.acting import Acting, now
+from dlp.service.acting import Acting
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
 from dlp.service.gate import load_packs, redactable, sandbox_of
@@ -160,7 +160,7 @@ class Desk:
             reviews.check_claim(first, job.id, person)
 
         def beside(entry: Entry) -> Mapping[str, Any]:
-            denial = None if self.acting.alone else check(now(entry, person), Operation.REVIEW_REDACT)
+            denial = self.acting.denial(entry, Operation.REVIEW_REDACT)
             if denial is not None:
                 raise Denied(denial.say, denial.hint)
             reviews.check_claim(entry, job.id, person)

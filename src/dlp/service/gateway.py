@@ -279,7 +279,8 @@ class Gateway:
                 self._stop.wait(LOOK_SECONDS)  # CUPS is not there yet
                 continue
             for job in self._line.store.jobs(TURNED_AWAY, limit=MOST_JOBS) if there else ():
-                if (job.item.source, job.item.origin in there) == (source.name, True) and not job.certificate:
+                ours = job.item.source == source.name and job.item.origin in there
+                if ours and not job.certificate:
                     self._line.repeat(job)
             return
 

@@ -13,7 +13,7 @@ from dlp.copies import COPIES, Account, Copy, CopyState
 from dlp.errors import NotFound, StoreError, UsageError
 from dlp.model import Frozen, Level, Say, State, evolve
 from dlp.rights import CENTRE, Denial, Operation, Person, Why
-from dlp.service.acting import Acting, now, refused
+from dlp.service.acting import Acting, refused
 from dlp.service.cases import CASES
 from dlp.service.keys import new_id
 from dlp.store import Job
@@ -77,7 +77,7 @@ class Lending:
         only = RecordFilter(
             job=job,
             states=(wanted.state.value,) if wanted.state else (),
-            due_before=self._moment() if wanted.overdue else 0.0,
+            due_before=self._store.moment() if wanted.overdue else 0.0,
         )
         for copy in self._store.records_from_oldest(COPIES, only):
             if wanted.holder in ("", copy.holder) and wanted.unit in ("", copy.unit):
@@ -114,7 +114,7 @@ class Lending:
     def overdue(self) -> Iterator[Copy | Order]:
         """Give the copies that should be back and the orders that should be done, by kind, oldest first."""
         self._acting.may(Operation.REGISTER_READ)
-        only = RecordFilter(due_before=self._moment())
+        only = RecordFilter(due_before=self._store.moment())
         yield from self._store.records_from_oldest(COPIES, only)
         yield from self._store.records_from_oldest(ORDERS, only)
 
@@ -144,7 +144,7 @@ class Lending:
         if ordered.what is What.MEETING and ordered.due is None:
             raise UsageError(Say("须写明送交期限", "the day by which it is handed in is required"))
         with self._acting.demand(Operation.REGISTER_ENTER, job=job.id if job else "") as entry:
-            person = self._person(entry)
+            person = self._acting.now(entry)
             made = Order(
                 id=new_id(entry.moment),
                 what=ordered.what,
@@ -169,7 +169,7 @@ class Lending:
     def settle(self, id: str, *, finished: int = 0, waste: str = "", returned: str = "") -> Order:  # noqa: A002
         """Write down that a commission was delivered, or a meeting file handed in. Conflict where it was before."""
         with self._acting.demand(Operation.REGISTER_ENTER, subject=id) as entry:
-            one, person = entry.find(ORDERS, id), self._person(entry)
+            one, person = entry.find(ORDERS, id), self._acting.now(entry)
             if one is None:
                 raise NotFound(
                     Say(f"没有这条登记：{id}", f"there is no such order: {id}"),
@@ -205,14 +205,6 @@ class Lending:
                 seen = _reckoned(job, entry.job(job), entry.records(CASES, only), entry.records(COPIES, only))
         return seen
 
-    def _moment(self) -> float:
-        with self._store.change() as entry:
-            return entry.moment
-
-    def _person(self, entry: Entry) -> Person:
-        person = self._acting.person
-        return person if self._acting.alone else now(entry, person)
-
     @contextmanager
     def _on(self, word: str, operation: Operation, kind: str) -> Iterator[_At]:
         """Give a copy to change; what comes of it is written with its event, or its refusal is."""
@@ -221,7 +213,7 @@ class Lending:
             one = entry.find(COPIES, id_)
             if one is None:
                 raise no_copy(id_)
-            at = _At(entry, self._person(entry), one)
+            at = _At(entry, self._acting.now(entry), one)
             yield at
             if isinstance(at.made, Copy):
                 at.done = entry.put(COPIES, at.made)

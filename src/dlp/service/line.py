@@ -223,25 +223,16 @@ class Line:
         source = self.sources[job.item.source]
         proven = bool(job.certificate)  # a proven copy that could not be handed on: it leaves, not its original
         body = self._outgoing(job) if proven else self.vault.open(job.id, job.item.sha256)
+        if copies:
+            job = evolve(job, item=evolve(job.item, copies=copies))  # the stamp tells how many there are
         said = _Said(
             sha256=job.outgoing if proven else job.item.sha256,
             actor=actor,
             body={"reason": reason, "redacted": proven},
             beside=beside,
-            fields={"item": evolve(job.item, copies=copies)} if copies else {},
+            fields={"item": job.item} if copies else {},
         )
-        if copies:
-            job = evolve(job, item=evolve(job.item, copies=copies))  # the stamp tells how many there are
-        try:
-            if _wants_stamp(source) and not proven:
-                made = self._stamped(job, body)
-                if isinstance(made, Say):
-                    raise Denied(made)
-                os.close(body)
-                body, said = made.body, _with_stamp(said, made)
-            staged = self._stage(job, source, body, said)
-        finally:
-            os.close(body)
+        staged = self._let_go(job, source, body, said, stamp=not proven)
         if not isinstance(source, Onward):
             self._publish(staged, source, actor=actor)
         return self.store.get(job.id)
@@ -425,24 +416,31 @@ class Line:
             made = _earned(job, seen, body, self.kit)
         finally:
             os.close(body)
-        copy = made.body
         try:
             note, said = self._certified(job, made)
-            said = said._replace(actor=actor, body={**said.body, "reason": reason}, beside=beside)
-            if _wants_stamp(source):
-                stamped = self._stamped(job, copy)
-                if isinstance(stamped, Say):
-                    raise Denied(stamped)
-                os.close(copy)
-                copy, said = stamped.body, _with_stamp(said, stamped)
-            staged = self._stage(job, source, copy, said)
-        finally:
-            os.close(copy)
+        except BaseException:
+            os.close(made.body)
+            raise
+        said = said._replace(actor=actor, body={**said.body, "reason": reason}, beside=beside)
+        staged = self._let_go(job, source, made.body, said)
         # Only now: were it told before and then cut off, the operator would wait for a copy that stays held.
         self._tell(staged, source, seen, Action.REDACT, note)
         if not isinstance(source, Onward):
             self._publish(staged, source, actor=actor)
         return self.store.get(job.id)
+
+    def _let_go(self, job: Job, source: Channel, body: int, said: _Said, *, stamp: bool = True) -> Job:
+        """Stage what somebody lets go, with its stamp where that is wanted; closes `body`. Denied without a stamp."""
+        try:
+            if stamp and _wants_stamp(source):
+                made = self._stamped(job, body)
+                if isinstance(made, Say):
+                    raise Denied(made)
+                os.close(body)
+                body, said = made.body, _with_stamp(said, made)
+            return self._stage(job, source, body, said)
+        finally:
+            os.close(body)
 
     def _stamped(self, job: Job, body: int) -> Stamped | Say:
         """Return a copy with the stamp that this site wants on pages that leave here, or why there is none."""

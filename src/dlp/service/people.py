@@ -88,11 +88,9 @@ class People:
         """
         now = time.time()
         with self._store.change() as entry:
-            account = entry.find(ACCOUNTS, id) if NAME.fullmatch(id) else None
-            locked = account is not None and now < account.locked_until
-            good = accounts.fits(account.password if account else "", password) and not locked
+            account, good = _proven(entry, id, password, now)
             if account is None or not good:
-                error = self._failed(entry, account, now, locked=locked)
+                error = self._failed(entry, account, now)
             elif not account.person(now).active:
                 error = _inactive(account)
             elif accounts.is_old(account, now, self._spec):
@@ -131,10 +129,9 @@ class People:
         """Set one's own password; every session of the account ends. Denied for a wrong old one."""
         now = time.time()
         with self._store.change() as entry:
-            account = entry.find(ACCOUNTS, id) if NAME.fullmatch(id) else None
-            locked = account is not None and now < account.locked_until
-            if account is None or locked or not accounts.fits(account.password, old):
-                error: Exception = self._failed(entry, account, now, locked=locked)
+            account, good = _proven(entry, id, old, now)
+            if account is None or not good:
+                error = self._failed(entry, account, now)
             elif not account.person(now).active:
                 error = _inactive(account)
             elif (weak := accounts.weak(account, new, self._spec)) is not None:
@@ -146,8 +143,8 @@ class People:
                 return
         raise error
 
-    def _failed(self, entry: Entry, account: Account | None, now: float, *, locked: bool) -> Denied:
-        if account is not None and not locked:
+    def _failed(self, entry: Entry, account: Account | None, now: float) -> Denied:
+        if account is not None and now >= account.locked_until:
             count = account.failed + 1
             over = count >= self._spec.lock_after
             entry.put(
@@ -179,6 +176,13 @@ class People:
             entry.put(ACCOUNTS, evolve(account, version=account.version + 1, failed=0))
         entry.append(account.id, "logged-in", "", {})
         return token
+
+
+def _proven(entry: Entry, id: str, password: str, now: float) -> tuple[Account | None, bool]:  # noqa: A002  as above
+    """Return an account, and whether this is its password and it is not locked; takes as long where there is none."""
+    account = entry.find(ACCOUNTS, id) if NAME.fullmatch(id) else None
+    fits = accounts.fits(account.password if account else "", password)
+    return account, fits and account is not None and now >= account.locked_until
 
 
 def end_sessions(entry: Entry, account: str) -> None:

@@ -18,7 +18,7 @@ from dlp.errors import DlpError, UsageError
 from dlp.model import Say, State
 from dlp.review import REVIEWS
 from dlp.rights import Denial, Operation, Why
-from dlp.service.acting import Acting, now, refused
+from dlp.service.acting import Acting, refused
 from dlp.service.places import open_vault
 from dlp.service.receipt import STATES
 from dlp.service.reviews import check_claim, check_free, no_copy, secret_here
@@ -91,7 +91,6 @@ def _settle(acting: Acting, job: Job, reason: str, target: str) -> Job:
 
 
 def _refusal(acting: Acting, entry: Entry, job: Job) -> Denial | None:
-    person = acting.person if acting.alone else now(entry, acting.person)
     if job.state not in FROM:
         return Denial(
             why=Why.CLOSED,
@@ -101,7 +100,7 @@ def _refusal(acting: Acting, entry: Entry, job: Job) -> Denial | None:
             ),
             hint=Say("只有隔离或已驳回的任务可以退回", "only what is held or rejected can be"),
         )
-    check_claim(entry, job.id, person)
+    check_claim(entry, job.id, acting.now(entry))
     return secret_here(acting, entry, job) or check_free(entry, job.id)
 
 

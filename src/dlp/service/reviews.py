@@ -34,7 +34,7 @@ from dlp.review import (
 )
 from dlp.rights import LAW_2024, RULES_2024, Denial, Operation, Person, Role, Why, right
 from dlp.service import compiled
-from dlp.service.acting import Acting, now, refused
+from dlp.service.acting import Acting, refused
 from dlp.service.cases import TERMS, Ended
 from dlp.service.gate import load_packs
 from dlp.service.keys import deployment_key
@@ -342,8 +342,7 @@ class Reviews:
         """Do something to a job in one transaction; a refusal of the rules is noted in it instead, and raised after."""
         found = self._store.get(prefix)
         with self._acting.demand(operation, job=found.id) as entry:
-            acting = self._acting
-            person = acting.person if acting.alone else now(entry, acting.person)
+            person = self._acting.now(entry)
             review = entry.find(REVIEWS, found.id)
             work = Work(
                 entry=entry,

@@ -78,12 +78,7 @@ class Entry:
     def moment(self) -> float:
         """Return now, seconds since the epoch; never before any event: a clock that was set back revives nothing."""
         if not self._moment:
-            row = self.db.execute(LAST_MOMENT).fetchone()
-            try:
-                last_at = datetime.fromisoformat(row[0]).timestamp() if row[0] else 0.0
-            except ValueError as err:
-                raise sqlite3.DatabaseError("an event has no moment") from err
-            self._moment = max(time.time(), last_at)
+            self._moment = moment(self.db)
         return self._moment
 
     def job(self, id: str) -> Job:  # noqa: A002  the column's name
@@ -174,6 +169,15 @@ class Entry:
             self._held.write(self.key)
 
 
+def moment(db: sqlite3.Connection) -> float:
+    """Return now, seconds since the epoch; never before any event."""
+    (at,) = db.execute(LAST_MOMENT).fetchone()
+    try:
+        return max(time.time(), datetime.fromisoformat(at).timestamp() if at else 0.0)
+    except ValueError as err:
+        raise sqlite3.DatabaseError("an event has no moment") from err
+
+
 def one_job(db: sqlite3.Connection, id: str) -> Job:  # noqa: A002  the column's name
     """Return one job by its whole id."""
     row = db.execute(schema.GET_JOB, {"id": id}).fetchone()
@@ -192,10 +196,9 @@ def records(
     db: sqlite3.Connection, kind: Kind[V], only: RecordFilter | None = None, *, limit: int = 0, after: V | None = None
 ) -> tuple[V, ...]:
     """Return the records of one kind, newest first; `limit` 0 means all, `after` is the last one that was read."""
-    asked = record.asked(only or RecordFilter())
+    query, wanted = schema.asking(schema.RECORDS_OF_KIND, record.wanted(only), schema.ONLY_RECORDS)
     at, id_ = (kind.columns(after).at, after.id) if after else (float("inf"), "")
-    wanted = {**asked, "kind": kind.name, "limit": limit or -1, "before": at, "id": id_}
-    query = schema.RECORDS_OF_KIND.format(only=" ".join(schema.ONLY_RECORDS[word] for word in asked))
+    wanted |= {"kind": kind.name, "limit": limit or -1, "before": at, "id": id_}
     return tuple(kind.value(row[0]) for row in db.execute(query, wanted))
 
 

@@ -82,9 +82,10 @@ class RecordFilter(Frozen, frozen=True, kw_only=True):
     until: float = float("inf")
 
 
-def asked(only: RecordFilter) -> dict[str, Any]:
-    """Return what a filter asks for, by the word for it."""
-    words = {
+def wanted(only: RecordFilter | None) -> dict[str, Any]:
+    """Return what a filter asks for, by the word for it; what is empty is not asked for."""
+    only = only or RecordFilter()
+    return {
         "states": msgspec.json.encode(only.states).decode() if only.states else "",
         "job": only.job,
         "who": only.who,
@@ -92,7 +93,6 @@ def asked(only: RecordFilter) -> dict[str, Any]:
         "since": only.since or "",
         "until": only.until if only.until < float("inf") else "",
     }
-    return {word: value for word, value in words.items() if value != ""}
 
 
 def name(kind: str, id: str) -> str:  # noqa: A002  the column's name

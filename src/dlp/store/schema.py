@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -124,6 +125,12 @@ DROP_RECORD = "DELETE FROM record WHERE kind = :kind AND id = :id"
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Job)
+
+
+def asking(query: str, wanted: Mapping[str, Any], parts: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Return a query that asks for what is wanted, and its values. Only fixed texts are put into it."""
+    asked = {name: value for name, value in wanted.items() if value != ""}
+    return query.format(only=" ".join(parts[name] for name in asked)), asked
 
 
 def row(job: Job) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from dlp.errors import NotFound, StoreError
 from dlp.model import Say, State
 from dlp.ratchet import Key, Ratchet
 from dlp.store import EventFilter, Job, JobFilter, record, schema
-from dlp.store.entry import Entry, last, no_record, one_record, records
+from dlp.store.entry import Entry, last, moment, no_record, one_record, records
 from dlp.store.record import Kind, RecordFilter, V
 from dlp.store.schema import VERSION, job_of
 
@@ -276,7 +276,7 @@ class SqliteStore:
 
     def from_oldest(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> Iterator[Job]:
         """Give jobs oldest first, read a page at a time: a register of any length."""
-        query, wanted = _asking(JOBS_FROM_OLDEST, _wanted(only), ONLY_JOBS)
+        query, wanted = schema.asking(JOBS_FROM_OLDEST, _wanted(only), ONLY_JOBS)
         wanted |= {"after": "", "limit": PAGE}
         while True:
             with self._snapshot() as db:
@@ -291,7 +291,7 @@ class SqliteStore:
     def count(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> int:
         """Return how many jobs there are."""
         with self._snapshot() as db:
-            query, wanted = _asking(COUNT_JOBS, _wanted(only), ONLY_JOBS)
+            query, wanted = schema.asking(COUNT_JOBS, _wanted(only), ONLY_JOBS)
             rows = (db.execute(query, {**wanted, "state": state.value}).fetchone() for state in _once(states))
             return sum(row[0] for row in rows)
 
@@ -317,9 +317,8 @@ class SqliteStore:
 
     def records_from_oldest(self, kind: Kind[V], only: RecordFilter | None = None) -> Iterator[V]:
         """Give the records of one kind, oldest first, read a page at a time."""
-        asked = record.asked(only or RecordFilter())
-        query = schema.RECORDS_FROM_OLDEST.format(only=" ".join(schema.ONLY_RECORDS[word] for word in asked))
-        wanted = {**asked, "kind": kind.name, "limit": PAGE, "after": float("-inf"), "id": ""}
+        query, wanted = schema.asking(schema.RECORDS_FROM_OLDEST, record.wanted(only), schema.ONLY_RECORDS)
+        wanted |= {"kind": kind.name, "limit": PAGE, "after": float("-inf"), "id": ""}
         while True:
             with self._look() as db:
                 page = tuple(kind.value(row[0]) for row in db.execute(query, wanted))
@@ -330,10 +329,9 @@ class SqliteStore:
 
     def count_records(self, kind: Kind[V], only: RecordFilter | None = None) -> int:
         """Return how many records of one kind there are."""
-        asked = record.asked(only or RecordFilter())
-        query = schema.COUNT_RECORDS.format(only=" ".join(schema.ONLY_RECORDS[word] for word in asked))
+        query, wanted = schema.asking(schema.COUNT_RECORDS, record.wanted(only), schema.ONLY_RECORDS)
         with self._look() as db:
-            return int(db.execute(query, {**asked, "kind": kind.name}).fetchone()[0])
+            return int(db.execute(query, {**wanted, "kind": kind.name}).fetchone()[0])
 
     def digests(self) -> tuple[int, dict[str, str]]:
         """Return the sequence of the last event, and each record's digest at that moment, by how events call it."""
@@ -392,6 +390,11 @@ class SqliteStore:
         with self._look() as db:
             return last(db)[:2]
 
+    def moment(self) -> float:
+        """Return now, as a change that began now would have it: never before any event."""
+        with self._look() as db:
+            return moment(db)
+
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
@@ -420,7 +423,7 @@ def _ids(
     db: sqlite3.Connection, states: Sequence[State], limit: int, before: str, only: JobFilter | None
 ) -> tuple[str, ...]:
     """Return ids newest first. Each state is one stretch of the index; the stretches are merged."""
-    query, wanted = _asking(JOBS_OF_STATE, _wanted(only), ONLY_JOBS)
+    query, wanted = schema.asking(JOBS_OF_STATE, _wanted(only), ONLY_JOBS)
     wanted |= {"before": before or LAST_ID, "limit": limit or -1}
     stretches = [[row[0] for row in db.execute(query, {**wanted, "state": state.value})] for state in _once(states)]
     return tuple(islice(heapq.merge(*stretches, reverse=True), limit or None))
@@ -443,14 +446,8 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
     }
 
 
-def _asking(query: str, wanted: dict[str, Any], parts: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
-    """Return a query that asks for what is wanted, and its values. Only fixed texts are put into it."""
-    asked = {name: value for name, value in wanted.items() if value != ""}
-    return query.format(only=" ".join(parts[name] for name in asked)), asked
-
-
 def _events(db: sqlite3.Connection, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:
-    query, asked = _asking(LIST_EVENTS, msgspec.structs.asdict(only), ONLY_EVENTS)
+    query, asked = schema.asking(LIST_EVENTS, msgspec.structs.asdict(only), ONLY_EVENTS)
     rows = db.execute(query, {**asked, "before": before or LAST_SEQ, "limit": limit or -1})
     return tuple(_event(row) for row in rows)
 
