@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from print_stack import PrintStack, missing
 from sites import Place, lay
@@ -19,6 +20,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, value in report.user_properties:
             if name == "told":
                 terminalreporter.write_line(f"{report.nodeid}: {value}")
+
+
+@pytest.fixture(autouse=True)
+def _own_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give back the limit of Pillow after each test: a reader sets it for its process, which here is that of all tests."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
 @pytest.fixture
