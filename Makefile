@@ -13,6 +13,7 @@ STAMP := $(VENV)/.set-up
 # cupsd and ippeveprinter are a print shop in a temporary folder: the tests start their own, never the one of the machine.
 TEST_TOOLS := strace:strace gs:ghostscript 7z:p7zip-full pdftotext:poppler-utils mutool:mupdf-tools \
   cupsd:cups+cups-client+cups-filters ippeveprinter:cups-ipp-utils dbus-daemon:dbus-daemon \
+  chromium:chromium \
   soffice:libreoffice-writer-nogui+libreoffice-calc-nogui+libreoffice-impress-nogui
 TEST_FONTS := /usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc:fonts-noto-cjk \
   /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core

@@ -24,7 +24,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def _own_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give back the limit of Pillow after each test: a reader sets it for its process, which here is that of all tests."""
+    """Give back the limit of Pillow after each test: a reader sets it for its process, here that of all tests."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 

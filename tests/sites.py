@@ -69,8 +69,8 @@ class Place(NamedTuple):
         return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def lay(root: Path, *, extra: str = "", sections: Sequence[str] = ()) -> Place:
-    """Write a configuration with one folder below `root`; `extra` is more TOML."""
+def lay(root: Path, *, extra: str = "", sections: Sequence[str] = (), port: int = 0) -> Place:
+    """Write a configuration with one folder below `root`; `extra` is more TOML, `port` the console's (0: none)."""
     place = Place.at(root)
     place.outbox.mkdir()
     place.released.mkdir()
@@ -93,6 +93,9 @@ work_key = "vault/work.age-key"
 
 [store]
 path = "state/gate.db"
+
+[console]
+port = {port}
 {extra}
 """
     if "[audit]" not in text + "".join(sections):

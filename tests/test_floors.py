@@ -95,7 +95,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("pipeline",),
     ("service",),
-    ("cli",),
+    ("web", "cli"),
 )
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

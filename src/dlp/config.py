@@ -5,6 +5,7 @@ Paths in a file are relative to that file. Without a file the embedded defaults 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -211,6 +212,35 @@ class NoticesSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """After the first failure; it doubles up to an hour."""
 
 
+class ConsoleSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the console is served. Bound to more than this machine, it speaks TLS only."""
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8760
+    """0: no console."""
+    listen: Address = "127.0.0.1"
+    hosts: tuple[str, ...] = ()
+    """Names under which browsers know this machine, beside its address and localhost; any other is refused."""
+    certificate: Path | None = None
+    """PEM, with the chain; none named, and bound wider: one that the gate signs itself lies beside the store."""
+    key: Path | None = None
+
+    @property
+    def is_secure(self) -> bool:
+        """Tell whether it is served over TLS: where it has a certificate, or is bound to more than this machine."""
+        if self.certificate is not None:
+            return True
+        try:
+            return not ipaddress.ip_address(self.listen).is_loopback
+        except ValueError:
+            return self.listen != "localhost"
+
+    @property
+    def address(self) -> str:
+        """Return where a browser on this machine finds it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.listen, self.listen)  # noqa: S104  compared, not bound
+        return f"{'https' if self.is_secure else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
 class Log(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the gate says on standard error; never content."""
 
@@ -245,6 +275,7 @@ class Config(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     audit: AuditSpec = AuditSpec()
     backup: BackupSpec = BackupSpec()
     notices: NoticesSpec = NoticesSpec()
+    console: ConsoleSpec = ConsoleSpec()
     log: Log = Log()
 
 
@@ -371,6 +402,11 @@ def _anchored(config: Config, base: Path) -> Config:
             config.notices,
             password_file=at(config.notices.password_file) if config.notices.password_file else None,
             ca_file=at(config.notices.ca_file) if config.notices.ca_file else None,
+        ),
+        console=evolve(
+            config.console,
+            certificate=at(config.console.certificate) if config.console.certificate else None,
+            key=at(config.console.key) if config.console.key else None,
         ),
     )
 
@@ -569,6 +605,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         'name = "office"',
         'onward = "ipp://192.168.1.20/ipp/print"',
         'queue = "office"',
+    ),
+    "console": (
+        "网页控制台。port: 0 为关闭；listen: 默认只在本机；绑定其他地址时一律用 TLS（certificate、key 或自签名证书）",
+        "The console. Bound wider than this machine it speaks TLS only. hosts: names that browsers may use for it.",
     ),
     "packs": (
         "规则包文件夹，空表示随程序提供的规则包。None named: the shipped packs. disabled: pack ids",

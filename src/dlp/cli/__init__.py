@@ -14,9 +14,9 @@ from dlp.errors import DlpError, _LocatedError
 from dlp.model import Say
 
 COMMANDS = (
-    *("audit", "backup", "check-redaction", "config", "destroy", "doctor", "incident", "login", "logout", "notices"),
-    *("packs", "passwd", "people", "print", "quarantine", "redact", "registers", "report", "run", "scan", "verify"),
-    "withheld",
+    *("audit", "backup", "check-redaction", "config", "console", "destroy", "doctor", "incident", "login", "logout"),
+    *("notices", "packs", "passwd", "people", "print", "quarantine", "redact", "registers", "report", "run", "scan"),
+    *("verify", "withheld"),
 )
 _FILES = {"check-redaction": "check_redaction", "print": "printing"}
 INTERRUPTED = 130

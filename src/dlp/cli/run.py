@@ -35,11 +35,12 @@ def command(config_path: Path | None, *, as_json: bool, once: bool, with_demo: b
     _log(config)
     names = demo.put(config.folders[0].watch) if with_demo else ()
 
-    def ready() -> None:
+    def ready(first: str) -> None:
         if not as_json:
-            _greet(config, names)
+            _greet(config, names, first)
 
-    return daemon.run(config, once=once, report=_reporter(as_json=as_json), ready=ready, reread=named)
+    report = _reporter(as_json=as_json)
+    return daemon.run(config, once=once, report=report, ready=ready, reread=named, demo=with_demo)
 
 
 def _log(config: Config) -> None:
@@ -78,7 +79,7 @@ def _ways(config: Config, printer: Printer) -> Iterator[str]:
         yield f"lpd://{printing.listen}:{printing.lpd_port}/{printer.name}"
 
 
-def _greet(config: Config, names: tuple[str, ...]) -> None:
+def _greet(config: Config, names: tuple[str, ...], first: str) -> None:
     faces.say(tr("文印闸已就绪。Ctrl-C 停止。", "The gate is ready. Ctrl-C stops it."))
     for folder in config.folders:
         faces.say(tr(f"  放入：{folder.watch}", f"  put files into: {folder.watch}"))
@@ -97,6 +98,12 @@ def _greet(config: Config, names: tuple[str, ...]) -> None:
             "  held: dlp quarantine list    audit: dlp audit verify",
         )
     )
+    if config.console.port:
+        at = config.console.address
+        faces.say(tr(f"  控制台：{at}", f"  console: {at}"))
+        if first:
+            to = f"{at}/begin?key={first}"
+            faces.say(tr(f"  先建立账号（链接只用一次）：{to}", f"  make the first accounts (once): {to}"))
     if names:
         faces.say(
             tr(f"  已放入 {len(names)} 个示例文件，结论如下：", f"  {len(names)} demo files were put in; the verdicts:")

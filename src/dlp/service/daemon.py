@@ -17,6 +17,7 @@ from dlp.config import Config
 from dlp.errors import DlpError, StoreError
 from dlp.model import Outcome, Say, State
 from dlp.service import origins, restore
+from dlp.service.attended import Attended
 from dlp.service.faults import trace
 from dlp.service.gate import Gate, threads
 from dlp.service.gateway import Gateway
@@ -63,12 +64,14 @@ def run(
     *,
     once: bool,
     report: Callable[[Outcome], None],
-    ready: Callable[[], None] = lambda: None,
+    ready: Callable[[str], None] = lambda _: None,
     reread: Path | None = None,
+    demo: bool = False,
 ) -> int:
     """Run the gate until SIGTERM or SIGINT; with `once`, handle what is there and return.
 
-    `report` hears of every settled job, `ready` once files are taken. SIGHUP reads the configuration at `reread`
+    `report` hears of every settled job, `ready` once files are taken: it is given the key of the link behind which the
+    first accounts are made, or nothing where there are some. SIGHUP reads the configuration at `reread`
     again: a bad one is refused and the last good one stays. Returns the exit code 0.
     """
     if threading.current_thread() is threading.main_thread():
@@ -80,6 +83,7 @@ def run(
         restore.roll(config)
         running = _start(config, report)
         notices, backups = Notifier(config, running.store), Scheduled(config, running.store, reread)
+        console = Attended(config, running.store, reread, demo=demo)
         try:
             notices.start()
             running.line.vault.drop_unfinished()  # first: a half-written object is in the way of its job
@@ -91,8 +95,9 @@ def run(
                 _sweep_once(running)
             else:
                 backups.start()
-                _serve(running, ready, reread)
+                _serve(running, ready, reread, console)
         finally:
+            console.stop()
             backups.stop()
             running.gate.close()
             running.store.note(actor=ACTOR, kind="stopped", job="", body={})
@@ -173,7 +178,7 @@ def _sweep_once(running: Running) -> None:
             _submit(running, found)
 
 
-def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> None:
+def _serve(running: Running, ready: Callable[[str], None], reread: Path | None, console: Attended) -> None:
     hup = threading.Event()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: running.stop.set())
@@ -193,7 +198,8 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
     printing = _printing(running)
     for thread in (*workers, *watchers):
         thread.start()
-    ready()
+    console.look()
+    ready(console.first)
     retry_at = time.monotonic() + RETRY_SECONDS
     tidy_at = time.monotonic() + TIDY_SECONDS
     while not running.stop.wait(0.5):
@@ -201,6 +207,7 @@ def _serve(running: Running, ready: Callable[[], None], reread: Path | None) -> 
             hup.clear()
             _reload(running, reread)
         running.notary.look()
+        console.look()
         if any(not w.is_alive() for w in watchers) or (printing is not None and not printing.is_well):
             LOG.critical("a watcher of folders or queues died; stopping so that the service manager starts it again")
             running.stop.set()

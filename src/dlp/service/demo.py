@@ -11,6 +11,13 @@ from xml.sax.saxutils import escape
 import docx
 from docx.shared import Pt
 
+from dlp import account as accounts
+from dlp.errors import Conflict
+from dlp.model import Say, evolve
+from dlp.rights import ROLES, Role
+from dlp.service.people import SETUP, new
+from dlp.store.sqlite import SqliteStore
+
 # Valid check digits, invented people: region and date of birth are arbitrary, the numbers belong to nobody known.
 PEOPLE = (
     ("赵一鸣", "110101199003071233", "6200000000000005"),
@@ -128,3 +135,37 @@ def _workbook(name: str, rows: Sequence[Sequence[str]]) -> bytes:
         for part, xml in parts.items():
             package_file.writestr(part, '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>' + xml)
     return out.getvalue()
+
+
+CAST: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
+    ("op", "文小印", "一号窗口", (Role.OPERATOR,)),
+    ("rev", "保小密", "保密办", (Role.REVIEWER,)),
+    ("cls", "定小密", "保密办", (Role.CLASSIFIER,)),
+    ("head", "部小门", "业务处", (Role.DEPARTMENT_HEAD,)),
+    ("secr", "秘小书", "秘书处", (Role.SECRETARIAT_HEAD,)),
+    ("lead", "管小领", "分管领导", (Role.LEADER,)),
+    ("sys", "系小统", "信息中心", (Role.SYSTEM,)),
+    ("sec", "安小全", "信息中心", (Role.SECURITY,)),
+    ("aud", "审小计", "审计处", (Role.AUDITOR,)),
+)
+"""Invented people, one for each role."""
+
+
+def people(store: SqliteStore) -> list[tuple[Say, str, str, str]]:
+    """Lay out the invented people at a site that has nobody; return role, account, name and password of each.
+
+    For a gate that shows itself: on a real site each account is added by two persons. Conflict where there is somebody.
+    """
+    rows, made = [], []
+    for id_, name, unit, roles in CAST:
+        password = accounts.one_time()
+        fresh = new(id_, name, f"demo-{id_}", password="", unit=unit, roles=roles)
+        made.append(accounts.with_password(fresh, password, fresh.at))
+        rows.append((ROLES[roles[0]], id_, name, password))
+    with store.change() as entry:
+        if entry.records(accounts.ACCOUNTS):
+            raise Conflict(Say("已有账号，不能再布置演示人员", "there are accounts already"))
+        for one in made:
+            entry.put(accounts.ACCOUNTS, evolve(one, version=1))
+        entry.append(SETUP, "accounts-begun", "", {"accounts": sorted(one.id for one in made), "demo": True})
+    return rows

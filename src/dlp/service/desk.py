@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -107,6 +107,13 @@ class Desk:
         """Return how many there are."""
         self.acting.may(Operation.JOB_LIST)
         return self.store.count(_waiting(state), only=only)
+
+    def jobs(
+        self, states: Sequence[State] = (), *, only: JobFilter | None = None, limit: int = 0, before: str = ""
+    ) -> tuple[Job, ...]:
+        """Return jobs in any of `states` (none: whichever), newest first, whether they left or not."""
+        self.acting.may(Operation.JOB_LIST)
+        return self.store.jobs(states, only=only, limit=limit, before=before)
 
     def show(self, prefix: str) -> Job:
         """Return one job by its id or a unique beginning of it; NotFound when there is none.

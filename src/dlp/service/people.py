@@ -19,6 +19,10 @@ SETUP = "setup"
 """Who makes the first accounts: whoever owns the state folder, before there is anybody."""
 
 
+class MustChange(Denied):
+    """Somebody proved who he is with a password that does nothing any more but set another one."""
+
+
 class People:
     """The people of one site."""
 
@@ -84,6 +88,8 @@ class People:
     def log_in(self, id: str, password: str) -> str:  # noqa: A002  as above
         """Return a token by which somebody is known for a while; Denied, with the same words for every reason.
 
+        MustChange where the password is right and does nothing but set another one.
+
         Wrong passwords are counted in the books; after too many in a row nothing is tried any more for a while.
         """
         now = time.time()
@@ -94,7 +100,7 @@ class People:
             elif not account.person(now).active:
                 error = _inactive(account)
             elif accounts.is_old(account, now, self._spec):
-                error = Denied(
+                error = MustChange(
                     Say(f"账号 {id} 的口令须先更改", f"the password of {id} has to be changed first"),
                     Say("用 dlp passwd 更改", "change it with `dlp passwd`"),
                 )
@@ -124,6 +130,14 @@ class People:
             if session is not None:
                 entry.drop(SESSIONS, session.id)
                 entry.append(session.account, "logged-out", "", {})
+
+    def log_out_everywhere(self, token: str) -> None:
+        """End every session of whoever is known by a token; nothing happens where it has ended."""
+        with self._store.change() as entry:
+            session = entry.find(SESSIONS, accounts.session_id(token))
+            if session is not None:
+                end_sessions(entry, session.account)
+                entry.append(session.account, "logged-out-everywhere", "", {})
 
     def change_password(self, id: str, old: str, new: str) -> None:  # noqa: A002  as above
         """Set one's own password; every session of the account ends. Denied for a wrong old one."""

@@ -1,0 +1,1 @@
+"""The console: one web face over the service layer. Whatever a person may do here, `dlp.rights` gives him."""
