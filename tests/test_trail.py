@@ -745,9 +745,11 @@ def test_a_trail_holds_while_it_is_written_and_signed(site: Laid) -> None:
     store, looks = site.open(), 0
 
     def work() -> None:
-        for n in range(20):
+        n = 0
+        while n < 20 or looks < 4:  # on a machine that does much else a look takes longer than all of it
             store.note(actor="甲", kind="released", job="", body={"n": n})
             notary.sign(site.config, store)
+            n += 1
 
     working = threading.Thread(target=work)
     working.start()
@@ -756,7 +758,7 @@ def test_a_trail_holds_while_it_is_written_and_signed(site: Laid) -> None:
         looks += 1
     working.join()
     store.close()
-    assert looks > 3
+    assert looks > 3, "it was looked at while it was at work"
     assert site.told() == []
 
 
