@@ -10,13 +10,13 @@ import click
 
 from dlp import approval
 from dlp.approval import Case, CaseState, Decision, Signature
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import Conflict, UsageError
 from dlp.model import Say
 from dlp.request import Circle, Recipient, weigh
 from dlp.rights import Role, names
-from dlp.service import accounts
+from dlp.service import accounts, records
 from dlp.service.cases import Asking
 from dlp.store.record import RecordFilter
 

@@ -9,12 +9,12 @@ import click
 
 from dlp import config as configuration
 from dlp.bundle import Manifest
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.model import Say
 from dlp.rights import ROLES, Operation, right
-from dlp.service import backup, proving, restore, signing
+from dlp.service import backup, proving, records, restore, signing
 from dlp.service.desk import Desk
 from dlp.service.proving import Given, Verified
 from dlp.service.restore import Done

@@ -9,10 +9,11 @@ import click
 from rich.text import Text
 
 from dlp import leaks
-from dlp.cli import faces, records
+from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.cli.scan import CODES, UNREADABLE, walk
 from dlp.model import Action, Finding, Inspection, Say, Severity
+from dlp.service import records
 from dlp.service.gate import Gate
 
 LEAKS = CODES[Action.QUARANTINE]

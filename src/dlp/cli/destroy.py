@@ -10,10 +10,11 @@ from pathlib import Path
 import click
 
 from dlp import destruction
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.destruction import METHODS, STAGES, Destruction, Stage
 from dlp.rights import ROLES, Operation, right
+from dlp.service import records
 from dlp.service.destructions import Handed
 from dlp.service.receipt import STATES
 from dlp.store.record import RecordFilter

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import re
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
@@ -20,8 +18,9 @@ from rich.text import Text
 from dlp import config as configuration
 from dlp.config import Config
 from dlp.model import Action, Say
+from dlp.service import speaking
+from dlp.service.speaking import language as language  # noqa: PLC0414  commands ask for it here
 
-_chosen = ""
 COLOURS = {
     Action.ALLOW: "green",
     Action.ALERT: "yellow",
@@ -38,24 +37,14 @@ ACTIONS = {
 }
 
 
-def language() -> str:
-    """Return `zh` or `en`: what `--lang` said, else the locale; Chinese where the locale says nothing."""
-    if _chosen:
-        return _chosen
-    named = next((value for key in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(key))), "")
-    name = re.split(r"[_.@]", named)[0].lower()
-    return "zh" if name in ("", "c", "posix", "zh") else "en"
-
-
 def tr(zh: str, en: str) -> str:
     """Return the words in the chosen language."""
     return zh if language() == "zh" else en
 
 
 def _choose(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    global _chosen  # noqa: PLW0603  one process, one language
     if value:
-        _chosen = value
+        speaking.choose(value)
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from dlp import evidence
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.incident import CAUSES, STEPS, Incident, Step
 from dlp.model import Say
 from dlp.rights import Operation
-from dlp.service import signing
+from dlp.service import records, signing
 from dlp.service.certify import state_folder
 from dlp.service.files import opened, write_all
 from dlp.service.incidents import OPEN

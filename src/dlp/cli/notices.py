@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.model import Say
 from dlp.notice import KINDS, NOTICES, QUEUED, Notice
 from dlp.rights import Operation
-from dlp.service import sending
+from dlp.service import records, sending
 from dlp.store.record import RecordFilter
 
 

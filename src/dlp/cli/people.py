@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from dlp.account import Account
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.model import Say
 from dlp.rights import ROLES, Operation, Role, right
-from dlp.service import accounts
+from dlp.service import accounts, records
 from dlp.service.desk import Desk
 from dlp.service.people import People
 from dlp.service.second import Change

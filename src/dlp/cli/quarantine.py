@@ -14,12 +14,12 @@ from typing import Any
 import click
 
 from dlp import certificate
-from dlp.cli import approvals, faces, papers, persons, records, reviews
+from dlp.cli import approvals, faces, papers, persons, reviews
 from dlp.cli.faces import tr
 from dlp.errors import DlpError
 from dlp.model import Level, State
 from dlp.review import Label, Review, Ruling
-from dlp.service import certify
+from dlp.service import certify, records
 from dlp.service.certify import Papers
 from dlp.service.files import write_all
 from dlp.service.receipt import STATES

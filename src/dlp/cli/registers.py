@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.commissions import WHATS, Order, What
 from dlp.copies import STATES, Copy, CopyState
 from dlp.errors import StoreError
 from dlp.model import Level, Say
-from dlp.service import register_files
+from dlp.service import records, register_files
 from dlp.service.lending import Lending, Ordered, Reckoning, Wanted
 from dlp.service.register_files import FORMATS
 from dlp.service.registers import REGISTERS, Registers, Span

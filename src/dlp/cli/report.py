@@ -9,11 +9,11 @@ from typing import Any
 import click
 import msgspec
 
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.model import Say
-from dlp.service import reports
+from dlp.service import records, reports
 from dlp.service.files import write_all
 from dlp.service.reports import Inspection
 from dlp.tally import Group, Tally

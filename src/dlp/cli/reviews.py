@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.marks.lint import Term
 from dlp.model import Level, Mode, Reach, Redacting, Regime, Say, Style, evolve
 from dlp.review import RULINGS, Label, Review, Ruling
-from dlp.service import evidence
+from dlp.service import evidence, records
 from dlp.service.files import write_all
 from dlp.service.receipt import STATES
 from dlp.service.second import Change

@@ -12,11 +12,11 @@ import click
 from rich.text import Text
 
 from dlp import config as configuration
-from dlp.cli import faces, records
+from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.config import Config, Printer
 from dlp.model import Outcome
-from dlp.service import daemon, demo
+from dlp.service import daemon, demo, records
 from dlp.service.receipt import STATES
 
 

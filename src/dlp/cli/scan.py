@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from dlp.cli import faces, records
+from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.model import Action, Inspection
-from dlp.service import receipt
+from dlp.service import receipt, records
 from dlp.service.gate import Gate
 
 UNREADABLE = 25

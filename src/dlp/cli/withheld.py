@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from dlp.cli import faces, persons, records
+from dlp.cli import faces, persons
 from dlp.cli.faces import tr
+from dlp.service import records
 from dlp.service.receipt import STATES
 from dlp.store import Job
 

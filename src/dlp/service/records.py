@@ -1,4 +1,4 @@
-"""Values as JSON objects: the machine contract of the command line. Keys are stable; new ones may be added."""
+"""Values as JSON objects: the machine contract of commands and programs. Keys are stable; new ones may be added."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import msgspec
 from dlp import approval
 from dlp.account import Account
 from dlp.approval import Case, CaseState
-from dlp.cli.faces import language
 from dlp.commissions import Order
 from dlp.copies import Copy
 from dlp.destruction import Destruction, Witness
@@ -21,6 +20,7 @@ from dlp.model import Finding, Gap, Inspection, Mark, Outcome, Reason, Verdict
 from dlp.request import duties, weigh
 from dlp.review import Label, Review
 from dlp.service.second import Change
+from dlp.service.speaking import language
 from dlp.store import Job
 
 
