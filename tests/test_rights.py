@@ -91,6 +91,7 @@ account.unlock       . . . . . . . e .   y
 role.change          . . . . . . . e .   y
 password.reset       . . . . . . y . .   e
 password.change      O R C D S L y e a   -
+token.make           O R C D S L y e a   -
 """
 
 

@@ -16,7 +16,7 @@ import argon2
 
 from dlp.config import PeopleSpec
 from dlp.model import Frozen, Say, evolve
-from dlp.rights import Person, Role
+from dlp.rights import Operation, Person, Role
 from dlp.store.record import Columns, Kind
 
 DAY = 86_400.0
@@ -66,13 +66,17 @@ class Account(Frozen, frozen=True, kw_only=True):
 
 
 class Session(Frozen, frozen=True, kw_only=True):
-    """Somebody who is logged in. Its id is a digest: the token itself is nowhere in the books."""
+    """Somebody who is logged in, or a program that acts for him. Its id is a digest: no token is in the books."""
 
     id: str
     version: int = 1
     account: str
     at: float
     until: float
+    name: str = ""
+    """Of a program's token; empty: somebody logged in himself."""
+    scope: tuple[Operation, ...] | None = None
+    """What it reaches to, at most."""
 
 
 ACCOUNTS = Kind(

@@ -127,6 +127,7 @@ class Operation(Enum):
     ROLE_CHANGE = "role.change"
     PASSWORD_RESET = "password.reset"  # noqa: S105  names an operation
     PASSWORD_CHANGE = "password.change"  # noqa: S105  names an operation
+    TOKEN_MAKE = "token.make"  # noqa: S105  names an operation
 
 
 class Right(NamedTuple):
@@ -217,6 +218,7 @@ RIGHTS: tuple[Right, ...] = (
     Right(_OP.ROLE_CHANGE, Say("授予或收回角色", "give or take a role"), (_SEC,), THREE, (_SYS,)),
     Right(_OP.PASSWORD_RESET, Say("重置口令", "reset a password"), (_SYS,), THREE, (_SEC,)),
     Right(_OP.PASSWORD_CHANGE, Say("修改本人口令", "change one's own password"), ANYONE, f"{SERVICE}2.2"),
+    Right(_OP.TOKEN_MAKE, Say("签发程序令牌", "make a token for a program"), ANYONE, OWN),
 )
 """The matrix role x operation. Whatever is not here, nobody may do."""
 
@@ -280,6 +282,8 @@ class Person(Frozen, frozen=True, kw_only=True):
     """False when locked, expired or gone."""
     natural: str
     """Id of the natural person: two accounts of one person are one person wherever two are asked for."""
+    scope: tuple[Operation, ...] | None = None
+    """What he may do here at most, of all that his roles give him: a program acts by a narrow token. None: all."""
 
     def __post_init__(self) -> None:
         if not self.id.strip() or not self.natural.strip():
@@ -339,7 +343,7 @@ def may(person: Person, operation: Operation) -> bool:
 def check(person: Person, operation: Operation) -> Denial | None:
     """Return why a person may not do something; None when he may."""
     row = _BY_OPERATION[operation]
-    return _unfit(person) or _lacks(person, row, row.roles)
+    return _unfit(person) or _lacks(person, row, row.roles) or _outside(person, row)
 
 
 def check_second(operation: Operation, first: Person, second: Person) -> Denial | None:
@@ -360,7 +364,7 @@ def check_second(operation: Operation, first: Person, second: Person) -> Denial 
             hint=Say(f"请{names(row.second).zh}确认", f"ask {names(row.second).en} to confirm"),
             article=row.article,
         )
-    return check(first, operation) or _unfit(second) or _lacks(second, row, row.second)
+    return check(first, operation) or _unfit(second) or _lacks(second, row, row.second) or _outside(second, row)
 
 
 def conflicts(roles: Iterable[Role]) -> tuple[Exclusion, ...]:
@@ -419,6 +423,17 @@ def _lacks(person: Person, row: Right, roles: tuple[Role, ...]) -> Denial | None
         ),
         hint=Say(f"由{who.zh}办理", f"to be done by {who.en}"),
         article=row.article,
+    )
+
+
+def _outside(person: Person, row: Right) -> Denial | None:
+    if person.scope is None or row.operation in person.scope:
+        return None
+    return Denial(
+        why=Why.NO_RIGHT,
+        say=Say(f"此令牌不含“{row.say.zh}”", f"this token does not reach so far as to {row.say.en}"),
+        hint=Say("由本人登录办理，或另发令牌", "log in oneself, or make another token"),
+        article=OWN,
     )
 
 

@@ -16,7 +16,7 @@ from dlp.model import Say
 COMMANDS = (
     *("audit", "backup", "check-redaction", "config", "console", "destroy", "doctor", "incident", "login", "logout"),
     *("notices", "packs", "passwd", "people", "print", "quarantine", "redact", "registers", "report", "run", "scan"),
-    *("verify", "withheld"),
+    *("tokens", "verify", "withheld"),
 )
 _FILES = {"check-redaction": "check_redaction", "print": "printing"}
 INTERRUPTED = 130

@@ -20,7 +20,7 @@ from dlp.cli.faces import tr
 from dlp.errors import AuditBroken, UsageError
 from dlp.model import Say
 from dlp.rights import Operation
-from dlp.service import notary, origins, slips, trail
+from dlp.service import notary, origins, records, slips, trail
 from dlp.service.desk import Desk
 from dlp.service.files import write_all
 from dlp.service.trail import Evidence, Verification
@@ -107,25 +107,11 @@ def verify(config_path: Path | None, exported: Path | None, *, as_json: bool, **
         with Desk.open(config, persons.token()) as desk:
             seen = desk.audit_verify(evidence)
     if as_json:
-        faces.line(_record(seen))
+        faces.line(records.verification(seen))
     if not seen.holds:
         raise _broken(seen)
     if not as_json:
         _show(seen)
-
-
-def _record(seen: Verification) -> dict[str, Any]:
-    report, lang = seen.report, faces.language()
-    return {
-        "ok": seen.holds,
-        "count": report.count,
-        "head": report.head,
-        "broken_at": seen.broken_at,
-        "sealed": report.sealed,
-        "keyed": list(report.keyed),
-        "checkpoints": len(seen.checkpoints),
-        "faults": [{"wrong": one.wrong.value, "at": one.at or None, "text": one.say.to(lang)} for one in seen.faults],
-    }
 
 
 def _broken(seen: Verification) -> AuditBroken:

@@ -36,6 +36,7 @@ _NEEDS_ACCOUNTS = frozenset(
         Operation.DESTROY_WITNESS,
         Operation.ACCOUNT_LOCK,
         Operation.PASSWORD_CHANGE,
+        Operation.TOKEN_MAKE,
     }
 )
 
@@ -117,7 +118,9 @@ class Acting:
 def now(entry: Entry, person: Person) -> Person:
     """Return somebody as his account is now; one whose account is gone may do nothing."""
     account = entry.find(ACCOUNTS, person.id)
-    return account.person(time.time()) if account else evolve(person, active=False)
+    if account is None:
+        return evolve(person, active=False)  # type: ignore[no-any-return]
+    return evolve(account.person(time.time()), scope=person.scope)  # type: ignore[no-any-return]
 
 
 def refused(

@@ -121,7 +121,7 @@ class People:
         person = account.person(now)
         if not person.active:
             raise _inactive(account)
-        return person
+        return evolve(person, scope=session.scope)  # type: ignore[no-any-return]
 
     def log_out(self, token: str) -> None:
         """End what was begun by logging in; nothing happens where it has ended."""

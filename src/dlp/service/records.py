@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dlp import approval
-from dlp.account import Account
+from dlp.account import Account, Session
 from dlp.approval import Case, CaseState
 from dlp.commissions import Order
 from dlp.copies import Copy
@@ -21,6 +21,7 @@ from dlp.request import duties, weigh
 from dlp.review import Label, Review
 from dlp.service.second import Change
 from dlp.service.speaking import language
+from dlp.service.trail import Verification
 from dlp.store import Job
 
 
@@ -138,6 +139,18 @@ def account(one: Account) -> dict[str, Any]:
         "until": moment(one.until) if one.until else None,
         "locked_until": moment(one.locked_until) if one.locked_until else None,
         "made": moment(one.at),
+    }
+
+
+def token(one: Session) -> dict[str, Any]:
+    """Return a program's token as the books know it; nothing of the token itself."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "account": one.account,
+        "scope": [scope.value for scope in one.scope or ()],
+        "made": moment(one.at),
+        "until": moment(one.until),
     }
 
 
@@ -414,4 +427,19 @@ def _mark(mark: Mark) -> dict[str, Any]:
         "regime": mark.regime.value if mark.regime else None,
         "term": mark.term,
         "issues": list(mark.issues),
+    }
+
+
+def verification(seen: Verification) -> dict[str, Any]:
+    """Return what a verification of the trail saw."""
+    report, lang = seen.report, language()
+    return {
+        "ok": seen.holds,
+        "count": report.count,
+        "head": report.head,
+        "broken_at": seen.broken_at,
+        "sealed": report.sealed,
+        "keyed": list(report.keyed),
+        "checkpoints": len(seen.checkpoints),
+        "faults": [{"wrong": one.wrong.value, "at": one.at or None, "text": one.say.to(lang)} for one in seen.faults],
     }

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
@@ -16,8 +17,9 @@ from starlette.staticfiles import StaticFiles
 from dlp.config import Config
 from dlp.errors import Conflict, Denied, DlpError, NotFound, StoreError, UsageError
 from dlp.model import Say
+from dlp.service import speaking
 from dlp.service.faults import trace
-from dlp.web import pages
+from dlp.web import api, health, pages
 from dlp.web.guard import Guard
 from dlp.web.leaf import leaf
 from dlp.web.live import Watch
@@ -42,7 +44,14 @@ class _Files(StaticFiles):
 
 def application(console: Console, *, secure: bool = False) -> FastAPI:
     """Return the application of one console; `secure` where it is served over TLS."""
-    app = FastAPI(title="wenyin-gate", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="wenyin-gate",
+        version=api.VERSION,
+        description=api.__doc__ or "",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url=f"{api.V1}/openapi.json",
+    )
     app.state.console = console
     app.state.secure = secure
     app.state.watch = Watch(console)
@@ -50,7 +59,12 @@ def application(console: Console, *, secure: bool = False) -> FastAPI:
     app.mount("/static", _Files(directory=Path(__file__).parent / "static"), name="static")
     for router in pages.ROUTERS:
         app.include_router(router, include_in_schema=False)
+    for router in api.ROUTERS:
+        app.include_router(router, prefix=api.V1, responses=api.REFUSALS)
+    app.include_router(health.router, include_in_schema=False)
     app.add_exception_handler(ToLogIn, _to_log_in)
+    app.add_exception_handler(api.Unknown, _unknown)
+    app.add_exception_handler(RequestValidationError, _wrong)
     app.add_exception_handler(DlpError, _refused)
     app.add_exception_handler(HTTPException, _no_page)
     app.add_exception_handler(Exception, _fault)
@@ -66,15 +80,27 @@ def hosts(config: Config) -> tuple[str, ...]:
 
 async def _told(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
     """Answer a bug of ours without a word of what it was at work on; the log has its kind and code lines."""
+    speaking.choose(Stranger(request).language)
     try:
         return await go_on(request)
     except Exception as err:  # noqa: BLE001  a bug of ours: one request fails, the console goes on
         return _fault(request, err)
 
 
+def _unknown(_: Request, __: Exception) -> Response:
+    say = Say("令牌缺失、过期或无效", "there is no token, or it is known no more")
+    return _told_program(401, say, Say("在控制台签发令牌", "make one in the console"), {"WWW-Authenticate": "Bearer"})
+
+
+def _wrong(request: Request, err: Exception) -> Response:
+    """Say which words of a request are wrong, and repeat none of them."""
+    faults = err.errors() if isinstance(err, RequestValidationError) else ()
+    where = "; ".join(f"{'.'.join(str(step) for step in fault['loc'])}: {fault['type']}" for fault in faults)[:500]
+    say = Say(f"请求有误：{where}", f"the request is wrong: {where}")
+    return _answer(request, 422, say, Say("按 OpenAPI 改正", "mend it after the OpenAPI"))
+
+
 def _to_log_in(request: Request, _: Exception) -> Response:
-    if _is_program(request):
-        return JSONResponse({"error": "not-logged-in"}, 401)
     about = Stranger(request)
     if about.is_fragment:  # a piece of a page is asked for: the whole page goes to the door
         return Response(status_code=200, headers={"HX-Redirect": "/login"})
@@ -103,12 +129,13 @@ def _fault(request: Request, err: Exception) -> Response:
 
 def _answer(request: Request, status: int, say: Say, hint: Say | None) -> Response:
     about = Stranger(request)
-    if _is_program(request):
-        words = {"error": say.to(about.language), "hint": hint.to(about.language) if hint else None}
-        return JSONResponse(words, status)
+    if request.url.path.startswith(API):
+        return _told_program(status, say, hint)
     name = "fault_part.html" if about.is_fragment else "fault.html"
     return leaf(about, name, status, said=say, hint=hint, number=status)
 
 
-def _is_program(request: Request) -> bool:
-    return request.url.path.startswith(API)
+def _told_program(status: int, say: Say, hint: Say | None, headers: dict[str, str] | None = None) -> Response:
+    language = speaking.language()
+    words = {"error": say.to(language), "hint": hint.to(language) if hint else None}
+    return JSONResponse(words, status, headers)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dlp.web.pages import begin, door, jobs
+from dlp.web.pages import begin, door, jobs, tokens
 
-ROUTERS: tuple[APIRouter, ...] = (door.router, begin.router, jobs.router)
+ROUTERS: tuple[APIRouter, ...] = (door.router, begin.router, jobs.router, tokens.router)
