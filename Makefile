@@ -18,6 +18,11 @@ TEST_TOOLS := strace:strace gs:ghostscript 7z:p7zip-full pdftotext:poppler-utils
 TEST_FONTS := /usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc:fonts-noto-cjk \
   /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 
+# What looks at pages of the console for whoever sees or hears them differently; for tests only, and pinned.
+AXE := .build/axe/package/axe.min.js
+AXE_VERSION := 4.11.0
+AXE_SHA256 := e9e5863c33a874f09bc01acd9234b7e3c871479f5eef8802fa582544465e6d01
+
 .PHONY: setup run test test-long lint bench accuracy peers lock clean test-tools
 
 setup: $(STAMP)
@@ -49,6 +54,11 @@ test-tools:
 	@for tool in $(TEST_TOOLS); do command -v $${tool%%:*} >/dev/null || \
 	  { packages=$$(echo $${tool#*:} | tr + ' '); $(call install,$$packages); }; done
 	@for font in $(TEST_FONTS); do [ -e $${font%%:*} ] || { package=$${font#*:}; $(call install,$$package); }; done
+
+	@[ -e $(AXE) ] || { mkdir -p .build/axe && cd .build/axe && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && \
+	  tar xzf axe-core-$(AXE_VERSION).tgz package/axe.min.js && \
+	  echo "$(AXE_SHA256)  package/axe.min.js" | sha256sum --check --quiet; } || \
+	  { rm -f $(AXE); echo "取不到 axe-core / no axe-core; what needs it is skipped by name"; }
 
 run: setup
 	@$(BIN)/dlp run --demo
