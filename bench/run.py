@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import audit
+import console
 import docx
 import printing
 import readers
@@ -159,7 +160,7 @@ def latency(running: Running, name: str, make: Callable[[random.Random], bytes],
     return statistics.median(taken[2:]), size
 
 
-def flood(running: Running, files: int) -> float:
+def flood(running: Running | console.Site, files: int) -> float:
     """Return files a second, drop to settled, for `files` mixed files of 10-100 KB dropped at once."""
     rng = random.Random(7)
     heap = running.root / "heap"
@@ -208,6 +209,7 @@ def main() -> None:
     tell(redaction.pages())
     tell(printing.rows())
     tell(scanner.texts())
+    tell(console.rows())
 
 
 def tell(rows: list[readers.Row]) -> None:
