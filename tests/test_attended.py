@@ -139,6 +139,24 @@ def test_a_killed_console_comes_back_and_the_gate_goes_on(gate: Gate) -> None:
     assert gate.stop() == 0
 
 
+def test_a_changed_configuration_reaches_it(gate: Gate) -> None:
+    """SIGHUP gives the gate its new words, and the console too; nobody calls that a fault."""
+    gate.answers()
+    before = gate.console()
+    gate.place.config.write_text(gate.place.config.read_text().replace("测试文印中心", "新的文印中心"))
+    gate.process.send_signal(signal.SIGHUP)
+
+    def renewed() -> bool:
+        with suppress(httpx.TransportError):
+            return "新的文印中心" in httpx.get(f"{gate.at}/login", timeout=5).text
+        return False
+
+    until(renewed)
+    assert gate.console() != before
+    assert "the console ended" not in gate.log.read_text()
+    assert gate.stop() == 0
+
+
 def test_a_port_that_is_taken_stops_no_file(tmp_path: Path) -> None:
     """The gate says so and screens on."""
     with socket.socket() as taken:

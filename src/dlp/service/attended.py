@@ -12,6 +12,7 @@ import secrets
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dlp.config import Config
@@ -36,6 +37,7 @@ class Attended:
         self._demo = demo
         self._first = secrets.token_urlsafe(24)
         self._child: subprocess.Popen[str] | None = None
+        self._renewing = False
         self._at = 0.0
         self._wait = FIRST_WAIT
 
@@ -49,19 +51,25 @@ class Attended:
         if not self._wanted or (self._child is not None and self._child.poll() is None):
             return
         now = time.monotonic()
-        if self._child is not None:
+        if self._child is not None and not self._renewing:
             LOG.error("the console ended (exit %s); it is started again in %.0f s", self._child.returncode, self._wait)
-            self._child, self._at = None, now + self._wait
+            self._at = now + self._wait
             self._wait = min(2 * self._wait, LONGEST_WAIT)
+        self._child, self._renewing = None, False
         if now < self._at:
             return
         self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, text=True)
         assert self._child.stdin is not None  # noqa: S101  it was asked for
-        try:
+        with suppress(OSError):  # it died at once: the next look says so
             self._child.stdin.write(json.dumps({"first": self._first, "demo": self._demo}) + "\n")
             self._child.stdin.flush()
-        except OSError:  # it died at once; the next look says so
-            return
+
+    def renew(self) -> None:
+        """End it so that the next look starts it with what the configuration says now."""
+        if self._child is not None and self._child.stdin is not None:
+            self._renewing = True
+            with suppress(OSError):
+                self._child.stdin.close()
 
     def stop(self) -> None:
         """End it."""

@@ -206,6 +206,7 @@ def _serve(running: Running, ready: Callable[[str], None], reread: Path | None, 
         if hup.is_set():
             hup.clear()
             _reload(running, reread)
+            console.renew()
         running.notary.look()
         console.look()
         if any(not w.is_alive() for w in watchers) or (printing is not None and not printing.is_well):
