@@ -231,7 +231,8 @@ def _traffic(books: Books, span: Span) -> Iterator[Row]:
 def _passed(books: Books, job: Job) -> Row:
     item, level, about = job.item, job.verdict.level if job.verdict else None, books.about(job.id)
     mark = next((f.mark for f in job.findings if f.mark is not None and f.mark.level is level), None)
-    copies = [one for one in books.store.records(COPIES, RecordFilter(job=job.id)) if one.state is not CopyState.VOID]
+    found = books.store.records(COPIES, RecordFilter(job=job.id))
+    copies = sorted((one for one in found if one.state is not CopyState.VOID), key=lambda one: one.number)
     left = job.state in LEFT
     return (
         *(about.doc_no, item.name, level.value if level else "", (mark.term or "") if mark else ""),
