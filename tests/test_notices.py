@@ -313,7 +313,7 @@ def test_overdue_copies_and_dead_gates_are_told(site: Site, hook: Hook, monkeypa
     site.turn()
     site.turn()
     told = [(one["kind"], one["state"]) for one in hook.got]
-    assert told == [("overdue", "meeting"), ("copies-differ", "")]
+    assert told == [("overdue", "meeting"), ("copies-differ", None)]
     assert "方案" not in str(hook.got)
     hook.got.clear()
     for kind in ("started", "stopped", "started", "started"):
