@@ -123,6 +123,8 @@ class Office(House):
         copies: int = 1,
         content: bytes = PAPER,
         owner: str = "一号窗口",
+        pages: int | None = None,
+        paper: str = "",
     ) -> Job:
         """Write a job that has come so far, `days` ago, with its sealed file in the vault."""
         moment = time.time() - days * 86_400
@@ -146,10 +148,20 @@ class Office(House):
             owner=owner,
             target="已放行",
             copies=copies,
+            paper=paper,
             received=moment,
         )
         verdict = Verdict(action=Action.QUARANTINE, level=level, regime=regime)
-        job = Job(id=id_, item=item, state=state, verdict=verdict, sealed=taken.sealed, created=moment, updated=moment)
+        job = Job(
+            id=id_,
+            item=item,
+            state=state,
+            verdict=verdict,
+            pages=pages,
+            sealed=taken.sealed,
+            created=moment,
+            updated=moment,
+        )
         return self.store.add(job, actor="test", kind="taking", body={})
 
     @property
@@ -181,13 +193,24 @@ class Office(House):
         to: tuple[str, ...] = ("王某",),
         name: str = "通知.docx",
         level: Level | None = Level.SENSITIVE,
+        pages: int | None = None,
+        paper: str = "",
+        stamped: int = 0,
     ) -> tuple[Copy, ...]:
         """Let a held job go on its approval, and say that it left; return its copies."""
-        job = self.job(State.HELD, name=name, level=level, regime=Regime.WORK if level else None)
+        regime = Regime.WORK if level else None
+        job = self.job(State.HELD, name=name, level=level, regime=regime, pages=pages, paper=paper)
         case = self.approved(job, copies=copies, due=due, to=to)
         clearing = self.desk("opa").cases.cleared(case.id, job, copies)
         self.store.move(
-            job.id, expect=State.HELD, to=State.RELEASING, actor="opa", kind="releasing", body={}, beside=clearing
+            job.id,
+            expect=State.HELD,
+            to=State.RELEASING,
+            actor="opa",
+            kind="releasing",
+            body={},
+            beside=clearing,
+            stamped=stamped,
         )
         item = self.store.get(job.id).item
         self.store.move(

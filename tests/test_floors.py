@@ -85,6 +85,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "evidence",
         "destruction",
         "commissions",
+        "description",
+        "stocktake",
         "review",
         "tally",
         "notice",

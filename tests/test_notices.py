@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from dlp import config
+from dlp.commissions import ORDERS, Order, What
 from dlp.copies import COPIES, Copy
 from dlp.errors import ConfigError
 from dlp.model import Action, Item, Level, Regime, State, Verdict
@@ -300,11 +301,25 @@ def test_overdue_copies_and_dead_gates_are_told(site: Site, hook: Hook, monkeypa
         entry.append("x", "printed", "", {})
     site.turn()
     site.turn()
-    assert [(one["kind"], one["state"]) for one in hook.got] == [("overdue", "1/2")]
+    # No approval knows of these copies: that is told as well, after what was due earlier, and once a day.
+    assert [(one["kind"], one["state"]) for one in hook.got] == [("overdue", "1/2"), ("copies-differ", "released")]
+    hook.got.clear()
+    with site.store.change() as entry:
+        late = Order(id="o-1", what=What.MEETING, title="某某方案", client="省会", by="x", at=now, due=now - 30)
+        entry.put(ORDERS, late)
+        entry.append("x", "ordered", "", {})
+        entry.append("x", "stocktake", "", {"stocktake": "s-1", "differs": False})
+        entry.append("x", "stocktake", "", {"stocktake": "s-2", "differs": True})
+    site.turn()
+    site.turn()
+    told = [(one["kind"], one["state"]) for one in hook.got]
+    assert told == [("overdue", "meeting"), ("copies-differ", None)]
+    assert "方案" not in str(hook.got)
+    hook.got.clear()
     for kind in ("started", "stopped", "started", "started"):
         site.store.note(actor="gate", kind=kind, job="", body={})
         site.turn()
-    assert [one["kind"] for one in hook.got][1:] == ["gate-stopped", "gate-stopped"]
+    assert [one["kind"] for one in hook.got] == ["gate-stopped", "gate-stopped"]
 
 
 def test_a_broken_trail_is_told(site: Site, hook: Hook) -> None:

@@ -92,6 +92,8 @@ def test_wishes_reach_the_printer(shop: Shop) -> None:
     assert {key: printed.attributes.get(key) for key in wanted} == wanted
     assert "secret-cover" not in str(printed.attributes)
     assert "张三" not in str(printed.attributes)
+    (job,) = shop.wait(1, State.RELEASED)
+    assert (job.item.paper, job.pages) == ("A4", 1), "as the registers name them"
 
 
 def test_in_shadow_everything_prints_and_is_noted(tmp_path: Path, stack: PrintStack) -> None:

@@ -17,6 +17,7 @@ import pytest
 from lxml import etree
 
 from dlp import config, tally
+from dlp.commissions import ORDERS, Order, What
 from dlp.config import Config
 from dlp.copies import COPIES, Copy
 from dlp.errors import Denied, UsageError
@@ -92,6 +93,8 @@ def test_a_month_is_counted(books: Books) -> None:
         for number, due in ((1, now - 60), (2, now + 86_400), (3, 0.0)):
             copy = Copy(id=f"c-{number}", job=held[0].id, case="k", number=number, total=3, title="t", at=now, due=due)
             entry.put(COPIES, copy)
+        for name, due, done in (("o-1", now - 60, 0.0), ("o-2", now - 60, now), ("o-3", now + 86_400, 0.0)):
+            entry.put(ORDERS, Order(id=name, what=What.MEETING, title="t", by="opa", at=now, due=due, done_at=done))
         entry.append("x", "labelled", "", {})
     seen = reports.count(books.acting, *span())
     assert seen.jobs == 6
@@ -102,6 +105,7 @@ def test_a_month_is_counted(books: Books) -> None:
     assert (seen.rules[0].precision, seen.false_rate, seen.labelled) == (0.75, 0.25, 4)
     assert [(one.person, one.denied) for one in seen.people] == [("czy", 2), ("bmy", 1)]
     assert seen.overdue == ("c-1",)
+    assert seen.overdue_orders == ("o-1",)
     assert seen.decided == 1
     assert seen.median_seconds is not None
     assert 0 <= seen.median_seconds < 60

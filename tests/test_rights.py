@@ -56,6 +56,7 @@ register.export      . R . . S . . . a   -
 register.enter       O R . . . . . . .   -
 register.pick-up     O . . . . . . . .   -
 register.return      O R . . . . . . .   -
+register.count       . R . . . . . . .   -
 destroy.list         . R . . . . . . .   -
 destroy.approve      . . . . S . . . .   R L
 destroy.witness      O R C D S L . . .   -

@@ -39,6 +39,10 @@ class Order(Frozen, frozen=True, kw_only=True):
     """证件 that the client showed, as it is written on the form; never a whole identity number."""
     quantity: int = 1
     original: str = ""
+    doc_no: str = ""
+    """文号 of a meeting file."""
+    term: str = ""
+    """保密期限, as the file says it."""
     contract: str = ""
     """合同, 委托书 or 准印证."""
     level: Level | None = None

@@ -186,7 +186,15 @@ class BackupSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 NoticeKind = Literal[
-    "held", "blocked", "overdue", "must-report", "gate-stopped", "audit-broken", "approval-waiting", "confirm-waiting"
+    "held",
+    "blocked",
+    "overdue",
+    "copies-differ",
+    "must-report",
+    "gate-stopped",
+    "audit-broken",
+    "approval-waiting",
+    "confirm-waiting",
 ]
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 

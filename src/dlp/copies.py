@@ -14,8 +14,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from dlp.model import Frozen, Level, Regime, Say, evolve
-from dlp.rights import CENTRE, RULES_2024, Denial, Why
+from dlp.rights import CENTRE, PRINT_ROOM, RULES_2024, Denial, Person, Why
 from dlp.store.record import Columns, Kind
+
+MOST_SPOILT = 100_000
 
 
 class CopyState(Enum):
@@ -78,6 +80,14 @@ class Copy(Frozen, frozen=True, kw_only=True):
     """What a proxy showed."""
     handed_at: float = 0.0
     handed_by: str = ""
+    supervisor: str = ""
+    """监印人: who watched over the printing, and is not the operator."""
+    spoilt: int = 0
+    """废页数: pages that came out spoilt beside this copy."""
+    spoilt_how: str = ""
+    """What became of them."""
+    paper: str = ""
+    """纸张, as the job asked for it."""
     returned_at: float = 0.0
     returned_by: str = ""
     received_by: str = ""
@@ -101,17 +111,37 @@ COPIES = Kind(
 )
 
 
+class Printed(NamedTuple):
+    """What whoever hands a copy out knows of its printing; fields as in `Copy`."""
+
+    supervisor: str = ""
+    spoilt: int = 0
+    spoilt_how: str = ""
+
+
+AS_IT_SHOULD = Printed()
+"""Nobody watched, nothing was spoilt."""
+
+
 def copy_id(job: str, number: int) -> str:
     """Return what a copy is called: the job and the number of the copy."""
     return f"{job}-{number:03d}"
 
 
 def hand_out(
-    copy: Copy, holder: str, *, by: str, at: float, carriers: tuple[str, ...] = (), authority: str = ""
+    copy: Copy,
+    holder: str,
+    *,
+    by: Person,
+    at: float,
+    carriers: tuple[str, ...] = (),
+    authority: str = "",
+    printed: Printed = AS_IT_SHOULD,
 ) -> Copy | Denial:
     """Return a copy that was picked up by one of those it was made for, or by a proxy who showed on what authority.
 
-    绝密 is carried by two persons (实施条例 article 29).
+    绝密 is carried by two persons (实施条例 article 29). Whoever watched over the printing is not who printed; of
+    spoilt pages it is said what became of them.
     """
     if copy.state is not CopyState.MADE:
         return _not_there(copy, Say("不是待领取", "it does not wait to be picked up"))
@@ -136,6 +166,21 @@ def hand_out(
             Say("写明同行的第二人", "name the second person"),
             f"{RULES_2024}第二十九条第二项",
         )
+    supervisor, how = printed.supervisor.strip(), printed.spoilt_how.strip()
+    if supervisor and supervisor in (by.id, by.name):
+        return _denial(
+            copy,
+            Say(f"监印人 {supervisor} 就是文印员", f"{supervisor} printed it and does not watch over it"),
+            Say("监印须另一人", "another person watches over the printing"),
+            f"{PRINT_ROOM}五",
+        )
+    if not 0 <= printed.spoilt <= MOST_SPOILT or bool(printed.spoilt) != bool(how):
+        return _denial(
+            copy,
+            Say("废页数与处理须一并写明", "how many pages were spoilt and what became of them go together"),
+            Say("如：废页 2 页，碎纸", "e.g. 2 pages, shredded"),
+            f"{PRINT_ROOM}五",
+        )
     return evolve(  # type: ignore[no-any-return]
         copy,
         version=copy.version + 1,
@@ -144,7 +189,10 @@ def hand_out(
         carriers=carriers,
         authority=authority.strip(),
         handed_at=at,
-        handed_by=by,
+        handed_by=by.id,
+        supervisor=supervisor,
+        spoilt=printed.spoilt,
+        spoilt_how=how,
     )
 
 

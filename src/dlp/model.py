@@ -206,6 +206,8 @@ class Item(Frozen, frozen=True, kw_only=True):
     owner: str = ""
     target: str = ""
     copies: int = 1
+    paper: str = ""
+    """Size of the paper that it is to be printed on, e.g. `A4`; empty where nobody said."""
     origin: str = ""
     """How the system that it came from names it, e.g. the UUID of a print job; tells a second sending of one job."""
     received: float = 0.0

@@ -14,7 +14,8 @@ KINDS: dict[str, Say] = {
     "held": Say("文件已隔离，待研判", "a file is held and waits for review"),
     "blocked": Say("文件已拦截", "a file was blocked"),
     "must-report": Say("须在 24 小时内上报", "this has to be reported within 24 hours"),
-    "overdue": Say("逾期未清退", "a copy is overdue"),
+    "overdue": Say("逾期未清退、未办结", "a copy or an order is overdue"),
+    "copies-differ": Say("份数不符，须逐份清点", "copies do not add up, and have to be counted"),
     "gate-stopped": Say("闸门已停止", "the gate has stopped"),
     "audit-broken": Say("审计链异常", "something is wrong with the audit trail"),
     "approval-waiting": Say("有审批待签", "an approval waits to be signed"),
@@ -26,6 +27,7 @@ DO: dict[str, str] = {
     "blocked": "dlp quarantine show {job}",
     "must-report": "dlp quarantine show {job}",
     "overdue": "dlp registers overdue",
+    "copies-differ": "dlp registers reconcile",
     "gate-stopped": "dlp doctor; dlp run",
     "audit-broken": "dlp audit verify",
     "approval-waiting": "dlp quarantine show {job}",
@@ -81,6 +83,8 @@ def kind_of(event: AuditEvent, job: Job | None, *, running: bool) -> str:
     """
     if event.kind == "started":
         return "gate-stopped" if running else ""
+    if event.kind == "stocktake":
+        return "copies-differ" if event.body.get("differs") else ""
     if event.kind == KEYED:
         return "audit-broken" if event.body.get("reason") else ""
     kind = _PLAIN.get(event.kind, "")

@@ -85,6 +85,7 @@ class Operation(Enum):
     REGISTER_ENTER = "register.enter"
     REGISTER_PICK_UP = "register.pick-up"
     REGISTER_RETURN = "register.return"
+    REGISTER_COUNT = "register.count"
 
     DESTROY_LIST = "destroy.list"
     DESTROY_APPROVE = "destroy.approve"
@@ -182,6 +183,7 @@ RIGHTS: tuple[Right, ...] = (
     ),
     Right(_OP.REGISTER_PICK_UP, Say("登记领取", "record a pick-up"), (_O,), f"{CENTRE}第七条"),
     Right(_OP.REGISTER_RETURN, Say("登记清退", "record a return"), (_O, _R), f"{CENTRE}第十一条"),
+    Right(_OP.REGISTER_COUNT, Say("清点", "count what lies here"), (_R,), f"{CENTRE}第十一条"),
     Right(_OP.DESTROY_LIST, Say("编制销毁清单", "draw up a destruction list"), (_R,), f"{CENTRE}第十一条"),
     Right(_OP.DESTROY_APPROVE, Say("批准销毁", "approve a destruction"), (_S,), f"{RULES_2024}第二十八条", (_L, _R)),
     Right(_OP.DESTROY_WITNESS, Say("监销签字", "witness a destruction"), DESK, f"{RULES_2024}第二十八条"),

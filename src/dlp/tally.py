@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from dlp.audit import AuditEvent
+from dlp.commissions import Order
 from dlp.copies import Copy, CopyState
 from dlp.model import Action, Frozen, Level, State
 from dlp.store import Job
@@ -89,6 +90,8 @@ class Tally(Frozen, frozen=True, kw_only=True):
     overdue: tuple[str, ...]
     """Copies that should be back, by their number."""
     incidents: int = 0
+    overdue_orders: tuple[str, ...] = ()
+    """Commissions and meeting files that should be done, by their number."""
 
     @property
     def labelled(self) -> int:
@@ -117,6 +120,7 @@ class Counting:
         self._held: dict[str, float] = {}
         self._waited: list[float] = []
         self._overdue: list[str] = []
+        self._overdue_orders: list[str] = []
         self._incidents = 0
 
     def job(self, job: Job) -> None:
@@ -164,6 +168,11 @@ class Counting:
         if copy.state in (CopyState.MADE, CopyState.OUT) and 0 < copy.due < self._until:
             self._overdue.append(copy.id)
 
+    def order(self, order: Order) -> None:
+        """Count a commission or a meeting file that is open; it is overdue when it should have been done by the end."""
+        if not order.done_at and 0 < order.due < self._until:
+            self._overdue_orders.append(order.id)
+
     def tally(self) -> Tally:
         """Return what was counted."""
         waited = sorted(self._waited)
@@ -183,6 +192,7 @@ class Counting:
             p95_seconds=_at(waited, 0.95),
             overdue=tuple(sorted(self._overdue)),
             incidents=self._incidents,
+            overdue_orders=tuple(sorted(self._overdue_orders)),
         )
 
     def _rule_rows(self) -> tuple[RuleRow, ...]:

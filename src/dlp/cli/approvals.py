@@ -50,6 +50,7 @@ CIRCLES = {"范围内": Circle.WITHIN, "扩大": Circle.WIDER, "外部": Circle.
 @click.option("--organ", default="", help="原发文单位。 The issuing organ.")
 @click.option("--province", default="", help="原发文单位所在省份。 Its province.")
 @click.option("--unit", default="", help="处、科或窗口（默认为账号所在部门）。 The unit that asks.")
+@click.option("--docno", "doc_no", default="", help="文号（未登记时）。 Number of the document, if not registered.")
 @click.option("--applicant", default="", help="代他人申请时，其工号。 Staff number of the person it is for.")
 def request(config_path: Path | None, job_id: str, recipients: tuple[str, ...], *, as_json: bool, **words: Any) -> None:
     """为一个隔离件送审。 Ask for the approval of a held job."""

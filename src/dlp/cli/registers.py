@@ -13,15 +13,20 @@ import click
 from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.commissions import WHATS, Order, What
-from dlp.copies import STATES, Copy, CopyState
+from dlp.copies import STATES, Copy, CopyState, Printed
+from dlp.description import NAMES, Given
 from dlp.errors import StoreError
 from dlp.model import Level, Say
 from dlp.service import records, register_files
+from dlp.service.describing import Describing
 from dlp.service.lending import Lending, Ordered, Reckoning, Wanted
 from dlp.service.register_files import FORMATS
 from dlp.service.registers import REGISTERS, Registers, Span
+from dlp.service.stocktaking import Stocktaking, numbers
+from dlp.stocktake import FOUND, WRONG, Found, Stocktake
 
 PAGE = 200  # rows that a list for people shows
+FEW = 150  # letters of numbers in a message
 
 
 @click.group("registers")
@@ -74,12 +79,25 @@ def _copy(one: Copy) -> tuple[str, ...]:
     "--with", "carriers", multiple=True, metavar="NAME", help="代领人或同行的第二人。 A proxy, or the second."
 )
 @click.option("--authority", default="", help="代领凭据。 On what authority a proxy comes.")
+@click.option("--supervised-by", "supervisor", default="", metavar="NAME", help="监印人。 Who watched the printing.")
+@click.option("--spoilt", type=click.IntRange(min=0), default=0, help="废页数。 How many pages came out spoilt.")
+@click.option("--spoilt-how", default="", help="废页处理，如 碎纸。 What became of them.")
 def pick_up(
-    config_path: Path | None, copy_id: str, holder: str, carriers: tuple[str, ...], authority: str, *, as_json: bool
+    config_path: Path | None,
+    copy_id: str,
+    holder: str,
+    carriers: tuple[str, ...],
+    authority: str,
+    *,
+    as_json: bool,
+    **words: Any,
 ) -> None:
     """登记领取一份。 Write down who picked a copy up."""
+    printed = Printed(**words)
     with persons.desk(config_path) as desk:
-        _told(Lending(desk.acting).pick_up(copy_id, holder, carriers=carriers, authority=authority), as_json=as_json)
+        lending = Lending(desk.acting)
+        one = lending.pick_up(copy_id, holder, carriers=carriers, authority=authority, printed=printed)
+    _told(one, as_json=as_json)
 
 
 @command.command("return")
@@ -182,6 +200,94 @@ def _counts(one: Reckoning) -> tuple[str, ...]:
     return one.job, *map(str, numbers), "、".join(map(str, one.open)) or "-", agrees
 
 
+@command.command("note")
+@persons.asking
+@click.argument("job", metavar="JOB")
+@click.option("--docno", "doc_no", default="", help="文号。 Its number.")
+@click.option("--organ", default="", help="来文单位。 Who issued it.")
+@click.option("--serial", default="", help="原件份号。 Number of the original.")
+@click.option("--originals", type=click.IntRange(min=0), default=0, help="原件份数。 How many originals.")
+@click.option("--pages", type=click.IntRange(min=0), default=0, help="页数（闸门数不出时）。 Pages, if not counted.")
+@click.option("--paper", default="", help="纸张（任务未写明时）。 Paper, if the job names none.")
+@click.option("--reason", default="", help="更正已登记内容的理由。 Why something is corrected.")
+def note(config_path: Path | None, job: str, reason: str, *, as_json: bool, **words: Any) -> None:
+    """登记一件的文号、来文单位等，各处不必再填。 Write down, once, what the gate cannot know of a file."""
+    with persons.desk(config_path) as desk:
+        made = Describing(desk.acting).note(job, Given(**words), reason=reason)
+    if as_json:
+        faces.line(records.description(made))
+        return
+    lang = faces.language()
+    said = "  ".join(f"{NAMES[name].to(lang)} {getattr(made, name)}" for name in NAMES if getattr(made, name))
+    faces.say(f"{made.id}  {said}")
+
+
+@command.command("count")
+@persons.asking
+@click.argument("copies", nargs=-1, metavar="[COPY]...")
+@click.option(
+    "--from",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="从 CSV 或文本读入，每行一份，取“编号”栏或第一栏。 A file with one copy a line.",
+)
+@click.option("--unit", default="", help="只清点此部门的。 Only copies of this unit.")
+@click.option("--place", default="", help="地点。 Where.")
+@click.option("--note", default="", help="备注。 A remark.")
+def count(config_path: Path | None, copies: tuple[str, ...], path: Path | None, *, as_json: bool, **words: str) -> None:
+    """清点：逐份读入实有的编号，与账面核对并留存；不符时退出码 5。
+
+    Take stock: read in what lies here, hold it against the books, and keep the count. Exit code 5 where they differ.
+    """
+    read = (*copies, *(numbers(path) if path is not None else ()))
+    with persons.desk(config_path) as desk:
+        made = Stocktaking(desk.acting).count(read, **words)
+    if as_json:
+        faces.line(records.stocktake(made))
+    else:
+        _counted(made)
+    if made.differs:
+        few = "、".join(line.copy for line in made.lines if line.found in WRONG)
+        raise StoreError(
+            Say(f"清点 {made.id} 账实不符：{_few(few)}", f"count {made.id} does not agree with the books: {_few(few)}"),
+            Say(
+                "再点一次；仍缺少的立即报告保密员：dlp incident open；清退时漏登记的用 dlp registers return 补登",
+                "count again; what is still missing is an incident (`dlp incident open`), what came back unregistered "
+                "is entered with `dlp registers return`",
+            ),
+        )
+
+
+def _few(text: str) -> str:
+    return text if len(text) <= FEW else text[:FEW] + "…"
+
+
+def _counted(made: Stocktake) -> None:
+    lang = faces.language()
+    sums = "  ".join(f"{FOUND[one].to(lang)} {made.number(one)}" for one in Found)
+    faces.say(f"{made.id}  {tr('读入', 'read')} {made.read}  {sums}")
+    told = [line for line in made.lines if line.found is not Found.THERE]
+    if not told:
+        return
+    titles = (
+        *(tr("编号", "copy"), tr("结果", "result"), tr("账面", "in the books"), tr("持有人", "holder")),
+        tr("应清退", "due"),
+    )
+    faces.table(
+        titles,
+        (
+            (
+                line.copy,
+                FOUND[line.found].to(lang),
+                STATES[line.state].to(lang) if line.state else tr("没有", "not there"),
+                line.holder or "-",
+                records.moment(line.due) if line.due else "-",
+            )
+            for line in told[:PAGE]
+        ),
+    )
+
+
 @command.command("order")
 @persons.asking
 @click.argument("job", default="", metavar="[JOB]")
@@ -207,6 +313,8 @@ def order(config_path: Path | None, *, as_json: bool, **words: Any) -> None:
 @click.option("--copies", "quantity", type=click.IntRange(min=1), default=1, show_default=True, help="份数。 How many.")
 @click.option("--level", type=click.Choice([level.value for level in Level]), help="密级。 Level.")
 @click.option("--unit", default="", help="部门。 Department.")
+@click.option("--docno", "doc_no", default="", help="文号。 Its number.")
+@click.option("--term", default="", help="保密期限。 How long it is secret.")
 @click.option("--due", callback=faces.day, required=True, help="应送交秘书处的日期。 When it is to be handed in.")
 def intake(config_path: Path | None, *, level: str | None, as_json: bool, **words: Any) -> None:
     """登记带回的会议文件。 Write down a file that was brought back from a meeting."""

@@ -95,6 +95,7 @@ def _tell(seen: Tally, out: Path | None, *, as_json: bool) -> None:
     median, slow = reports.length(seen.median_seconds), reports.length(seen.p95_seconds)
     faces.say(tr(f"研判用时：中位数 {median}，95% {slow}", f"time to decision: median {median}, 95 % {slow}"))
     faces.say(tr(f"逾期未清退 {len(seen.overdue)} 份", f"{len(seen.overdue)} copies overdue"))
+    faces.say(tr(f"逾期未办结 {len(seen.overdue_orders)} 件", f"{len(seen.overdue_orders)} orders overdue"))
     if out:
         faces.say(tr(f"已写入 {out}", f"written to {out}"))
 

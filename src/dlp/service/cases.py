@@ -12,13 +12,14 @@ from typing import Any
 from dlp import approval
 from dlp.approval import Binding, Case, CaseState, Decision
 from dlp.copies import COPIES, Copy, copy_id
+from dlp.description import DESCRIPTIONS, Description, Given
 from dlp.errors import Conflict, Denied
 from dlp.model import Frozen, Say, State, evolve
 from dlp.refusals import Refusal
 from dlp.request import AT_ONCE, Claim, Recipient, Request, weigh
 from dlp.review import REVIEWS
 from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why
-from dlp.service import incidents
+from dlp.service import describing, incidents
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
 from dlp.store import Job
@@ -72,6 +73,8 @@ class Asking(Frozen, frozen=True, kw_only=True):
     province: str = ""
     unit: str = ""
     """Where it is not the unit of the account."""
+    doc_no: str = ""
+    """文号 of the file, where it is not written down yet."""
     applicant: str = ""
     """Staff number of the person for whom it is asked, where that is somebody else."""
 
@@ -108,11 +111,17 @@ class Cases:
                     Say(f"任务 {job.id} 不在隔离中，不能送审", f"job {job.id} is not held: nothing can be asked for"),
                     Say("只有隔离中的任务可以送审", "only held jobs can be asked for"),
                 )
-            request = _request(entry, job, asking, person)
-            made = approval.open_case(new_id(entry.moment), request, *self._rules, entry.moment)
+            known = _described(entry, job, asking, person)
+            if isinstance(known, Denial):
+                made: Case | Denial = known
+            else:
+                request = _request(entry, job, asking, person, known)
+                made = approval.open_case(new_id(entry.moment), request, *self._rules, entry.moment)
             if isinstance(made, Case):
+                if isinstance(known, Description):
+                    describing.write(entry, known)
                 entry.put(CASES, made)
-                body = {"case": made.id, "copies": request.copies, "steps": [step.name for step in made.steps]}
+                body = {"case": made.id, "copies": made.request.copies, "steps": [step.name for step in made.steps]}
                 entry.append(person.id, "requested", job.id, body)
                 return made
             error = refused(entry, person, Operation.APPROVAL_REQUEST, made, job=job.id)
@@ -197,7 +206,8 @@ class Clearing:
             raise Denied(made.say, made.hint)
         entry.put(CASES, made.case)
         given = made.clearance
-        first = _copy(made.case, self._job, person, entry.moment)
+        known = entry.find(DESCRIPTIONS, self._job.id)
+        first = _copy(made.case, self._job, person, entry.moment, known)
         # A job of which nobody could tell whether it left may be let go again: no number is given twice.
         done = max((one.number for one in entry.records(COPIES, RecordFilter(job=self._job.id))), default=0)
         for number in range(done + 1, done + given.copies + 1):
@@ -254,7 +264,17 @@ def _report(entry: Entry, job: Job, person: Person, made: Denial) -> None:
         entry.append(person.id, "must-report", job.id, {"why": made.why.value, **opened})
 
 
-def _request(entry: Entry, job: Job, asking: Asking, person: Person) -> Request:
+def _described(entry: Entry, job: Job, asking: Asking, person: Person) -> Description | Denial | None:
+    """Return what is written down of the file once it is asked for; None where nobody has said anything of it."""
+    old = entry.find(DESCRIPTIONS, job.id)
+    # Who issued it may be another here than in the register: a copy of a copy. What was registered stays.
+    given = Given(doc_no=asking.doc_no, organ="" if old is not None and old.organ else asking.organ)
+    if old is None and not any(word.strip() for word in (given.doc_no, given.organ)):
+        return None
+    return describing.merged(entry, job.id, given, person)
+
+
+def _request(entry: Entry, job: Job, asking: Asking, person: Person, known: Description | None) -> Request:
     """Return what is asked for: what the gate found of the file, and what somebody wrote down."""
     verdict, review = job.verdict, entry.find(REVIEWS, job.id)
     level, regime = (verdict.level, verdict.regime) if verdict else (None, None)
@@ -277,7 +297,7 @@ def _request(entry: Entry, job: Job, asking: Asking, person: Person) -> Request:
         recipients=asking.recipients,
         return_by=asking.return_by,
         consent_no=asking.consent_no.strip(),
-        organ=asking.organ.strip(),
+        organ=asking.organ.strip() or (known.organ if known else ""),
         province=asking.province.strip(),
         requester=person.id,
         natural=person.natural,
@@ -294,7 +314,7 @@ def _role(case: Case, person: Person) -> Role:
     return fitting[0] if fitting else next(iter(person.roles), Role.OPERATOR)
 
 
-def _copy(case: Case, job: Job, operator: Person, at: float) -> Copy:
+def _copy(case: Case, job: Job, operator: Person, at: float, known: Description | None) -> Copy:
     """Return the first copy of what is let go."""
     request = case.request
     mark = next((f.mark for f in job.findings if f.mark is not None and f.mark.level is request.level), None)
@@ -305,6 +325,8 @@ def _copy(case: Case, job: Job, operator: Person, at: float) -> Copy:
         number=1,
         total=case.cleared[-1].copies,
         title=job.item.name,
+        pages=job.pages or (known.pages if known else 0) or None,
+        paper=job.item.paper or (known.paper if known else ""),
         level=weigh(request).level,
         regime=request.regime,
         term=(mark.term or "") if mark else "",

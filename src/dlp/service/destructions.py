@@ -17,6 +17,7 @@ from dlp import destruction as rules
 from dlp.account import ACCOUNTS
 from dlp.config import Config
 from dlp.copies import COPIES, Copy
+from dlp.description import DESCRIPTIONS
 from dlp.destruction import DESTROYABLE, DESTRUCTIONS, SEALED, Destruction, End, Piece, Sealed
 from dlp.errors import Denied, NotFound, VaultError
 from dlp.model import Say, State, evolve
@@ -171,7 +172,7 @@ class Destructions:
             kept = no if isinstance(no, Denial) else self._kept(entry, job)
             if kept is not None:
                 return kept
-            found.append(_piece_of_copy(copy, job))
+            found.append(_piece_of_copy(entry, copy, job))
         for one in jobs:
             job = entry.job(one)
             no_piece = self._no_piece(entry, job, objects, ripe=False)
@@ -332,7 +333,8 @@ def _copy(entry: Entry, id: str) -> Copy:  # noqa: A002  as above
     return found
 
 
-def _piece_of_copy(copy: Copy, job: Job) -> Piece:
+def _piece_of_copy(entry: Entry, copy: Copy, job: Job) -> Piece:
+    known = entry.find(DESCRIPTIONS, copy.job)  # pages may have been counted after it was printed
     return Piece(
         copy=copy.id,
         job=copy.job,
@@ -340,7 +342,7 @@ def _piece_of_copy(copy: Copy, job: Job) -> Piece:
         number=f"{copy.number}/{copy.total}",
         level=copy.level,
         regime=copy.regime,
-        pages=copy.pages,
+        pages=copy.pages or (known.pages if known else 0) or None,
         unit=copy.unit,
         sha256=job.item.sha256,
     )
@@ -353,6 +355,7 @@ def _piece_of_job(job: Job) -> Piece:
         title=job.item.name,
         level=verdict.level if verdict else None,
         regime=verdict.regime if verdict else None,
+        pages=job.pages,
         unit=job.item.owner,
         sha256=job.item.sha256,
     )

@@ -31,7 +31,7 @@ from dlp.service import front, receipt
 from dlp.service.faults import trace
 from dlp.service.gate import threads
 from dlp.service.line import TURNED_AWAY, Line
-from dlp.sources import Arrival, Found, ReleaseError, names
+from dlp.sources import Arrival, Found, ReleaseError, names, sheets
 from dlp.sources.cups import Ours
 from dlp.sources.printer import PDF, STREAM, PrinterSource, Ticket, key_of, wishes
 from dlp.store import Job
@@ -67,6 +67,7 @@ class _Sheet:
         self.user = operation.text("requesting-user-name", "anonymous")
         self.copies = attributes.number("copies", 1)
         self.wishes = wishes(attributes.attributes)
+        self.paper = sheets.asked(attributes.attributes)
         self.ours: Ours | None = None
         self.job = ""
         self.state = JobState.PENDING
@@ -84,6 +85,8 @@ class Sent(NamedTuple):
     body: Bytes
     ours: Ours | None = None
     """The job of the CUPS beside this gate that it is."""
+    paper: str = ""
+    """As `Item.paper`."""
 
 
 class Known(NamedTuple):
@@ -206,6 +209,7 @@ class Gateway:
                 owner=self._owner(sent),
                 copies=sent.copies,
                 origin=origin,
+                paper=sent.paper,
             )
             job, plain = await self._loop.run_in_executor(self._sealing, self._line.receive, arrival)
         key = (sent.source.name, origin)
@@ -478,7 +482,7 @@ class Gateway:
         ours = sheet.ours
         try:
             known = await self.take(
-                Sent(source, sheet.title, sheet.user, sheet.copies, sheet.wishes, request.body, ours)
+                Sent(source, sheet.title, sheet.user, sheet.copies, sheet.wishes, request.body, ours, sheet.paper)
             )
         except (DlpError, OSError) as err:
             if isinstance(err, Broken):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dlp import copies
 from dlp.approval import Case
 from dlp.commissions import ORDERS, Order, What
-from dlp.copies import COPIES, Account, Copy, CopyState
+from dlp.copies import AS_IT_SHOULD, COPIES, Account, Copy, CopyState, Printed
 from dlp.errors import NotFound, StoreError, UsageError
 from dlp.model import Frozen, Level, Say, State, evolve
 from dlp.rights import CENTRE, Denial, Operation, Person, Why
@@ -19,6 +19,7 @@ from dlp.service.keys import new_id
 from dlp.store import Job
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
+from dlp.store.sqlite import SqliteStore
 
 LEFT = (State.RELEASED, State.REDACTED)
 """The copies of a job here came out of the printer."""
@@ -48,6 +49,8 @@ class Ordered(Frozen, frozen=True, kw_only=True):
     quantity: int = 1
     original: str = ""
     contract: str = ""
+    doc_no: str = ""
+    term: str = ""
     level: Level | None = None
     unit: str = ""
     due: float | None = None
@@ -83,13 +86,27 @@ class Lending:
             if wanted.holder in ("", copy.holder) and wanted.unit in ("", copy.unit):
                 yield copy
 
-    def pick_up(self, id: str, to: str, *, carriers: tuple[str, ...] = (), authority: str = "") -> Copy:  # noqa: A002
+    def pick_up(
+        self,
+        id: str,  # noqa: A002  the column's name
+        to: str,
+        *,
+        carriers: tuple[str, ...] = (),
+        authority: str = "",
+        printed: Printed = AS_IT_SHOULD,
+    ) -> Copy:
         """Write down who picked a copy up. Denied for whom it was not approved for, or before it was printed."""
         with self._on(id, Operation.REGISTER_PICK_UP, "copy-picked-up") as at:
             job = at.entry.job(at.one.job)
             if job.state in LEFT:
                 at.made = copies.hand_out(
-                    at.one, to.strip(), by=at.person.id, at=at.entry.moment, carriers=carriers, authority=authority
+                    at.one,
+                    to.strip(),
+                    by=at.person,
+                    at=at.entry.moment,
+                    carriers=carriers,
+                    authority=authority,
+                    printed=printed,
                 )
             else:
                 at.made = _no(at.one, Say("尚未印出", "it is not printed"), Say("印出后再领取", "wait for it"))
@@ -121,15 +138,7 @@ class Lending:
     def reconcile(self) -> Iterator[Reckoning]:
         """Give for each job that was let go on an approval: copies approved, printed, back, destroyed and open."""
         self._acting.may(Operation.REGISTER_READ)
-        seen: set[str] = set()
-        for case in self._store.records_from_oldest(CASES):
-            if case.cleared and case.request.job not in seen:
-                seen.add(case.request.job)
-                yield self._reckon(case.request.job)
-        for copy in self._store.records_from_oldest(COPIES):
-            if copy.job not in seen:  # no case knows of it: that does not agree with anything
-                seen.add(copy.job)
-                yield self._reckon(copy.job)
+        yield from reckonings(self._store)
 
     def order(self, ordered: Ordered) -> Order:
         """Write down a commission or a meeting file. UsageError where something is missing."""
@@ -156,6 +165,8 @@ class Lending:
                 quantity=ordered.quantity,
                 original=ordered.original.strip(),
                 contract=ordered.contract.strip(),
+                doc_no=ordered.doc_no.strip(),
+                term=ordered.term.strip(),
                 level=ordered.level,
                 unit=ordered.unit.strip() or person.unit,
                 due=ordered.due or 0.0,
@@ -197,14 +208,6 @@ class Lending:
             raise no_copy(word)
         return copies.copy_id(self._store.get(job).id, int(number))
 
-    def _reckon(self, job: str) -> Reckoning:
-        only, read = RecordFilter(job=job), self._store
-        seen = _reckoned(job, read.get(job), read.records(CASES, only), read.records(COPIES, only))
-        if seen.account.differs:  # something may have moved between the rows: once more, in one moment
-            with self._store.change() as entry:
-                seen = _reckoned(job, entry.job(job), entry.records(CASES, only), entry.records(COPIES, only))
-        return seen
-
     @contextmanager
     def _on(self, word: str, operation: Operation, kind: str) -> Iterator[_At]:
         """Give a copy to change; what comes of it is written with its event, or its refusal is."""
@@ -221,6 +224,28 @@ class Lending:
                 return
             error = refused(entry, at.person, operation, at.made, subject=id_, job=one.job)
         raise error
+
+
+def reckonings(store: SqliteStore) -> Iterator[Reckoning]:
+    """Give for each job that was let go on an approval its copies, counted; and for each that no approval knows of."""
+    seen: set[str] = set()
+    for case in store.records_from_oldest(CASES):
+        if case.cleared and case.request.job not in seen:
+            seen.add(case.request.job)
+            yield _reckon(store, case.request.job)
+    for copy in store.records_from_oldest(COPIES):
+        if copy.job not in seen:  # no case knows of it: that does not agree with anything
+            seen.add(copy.job)
+            yield _reckon(store, copy.job)
+
+
+def _reckon(store: SqliteStore, job: str) -> Reckoning:
+    only = RecordFilter(job=job)
+    seen = _reckoned(job, store.get(job), store.records(CASES, only), store.records(COPIES, only))
+    if seen.account.differs:  # something may have moved between the rows: once more, in one moment
+        with store.change() as entry:
+            seen = _reckoned(job, entry.job(job), entry.records(CASES, only), entry.records(COPIES, only))
+    return seen
 
 
 def _reckoned(job: str, about: Job, cases: Iterable[Case], found: Iterable[Copy]) -> Reckoning:

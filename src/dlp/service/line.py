@@ -123,6 +123,7 @@ class Line:
             owner=arrival.owner or channel.owner,
             target=channel.target,
             copies=arrival.copies,
+            paper=arrival.paper,
             origin=arrival.origin,
         )
         return self._take(arrival.found, arrival.pieces, about)
@@ -308,6 +309,7 @@ class Line:
                 findings=seen.findings,
                 gaps=seen.gaps,
                 coverage=receipt.coverage(seen.document),
+                pages=seen.document.pages,
             )
             return self._enforce(job, seen, body)
         finally:
@@ -477,6 +479,7 @@ class Line:
                 kind="releasing",
                 body={"sha256": said.sha256, **said.body},
                 outgoing=said.sha256,
+                stamped=said.body.get("stamped", 0),
                 place=place,
                 beside=_unless_frozen(said.beside, job.item.sha256, said.sha256),
                 **said.fields,

@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from dlp.commissions import ORDERS
 from dlp.config import Config
 from dlp.copies import COPIES
 from dlp.errors import DlpError, NotFound
-from dlp.model import evolve
+from dlp.model import State, evolve
 from dlp.notice import MARKS, NOTICES, QUEUED, SENT, Mark, Notice, kind_of
-from dlp.service import sending, trail
+from dlp.service import lending, sending, trail
 from dlp.service.sending import NotSentError
 from dlp.store import EventFilter, Job
 from dlp.store.entry import Entry
@@ -29,6 +30,7 @@ LOG = logging.getLogger("dlp")
 ACTOR = "gate"
 LOOK_SECONDS = 1.0
 OVERDUE_SECONDS = 600.0
+COUNT_SECONDS = 86_400.0
 VERIFY_SECONDS = 86_400.0
 LONGEST_SECONDS = 3_600.0
 BATCH = 200
@@ -45,7 +47,7 @@ class Notifier:
         self._running = False
         self._failures: dict[str, int] = {}
         self._wait: dict[str, float] = {}
-        self._overdue_at = self._verify_at = 0.0
+        self._overdue_at = self._count_at = self._verify_at = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -128,6 +130,17 @@ class Notifier:
                 found += self._to_all(
                     f"overdue-{copy.id}-{int(copy.due)}", "overdue", at=copy.due, job=self._job(copy.job), state=state
                 )
+            for order in self._store.records(ORDERS, RecordFilter(due_before=time.time())):
+                name = f"overdue-{order.id}-{int(order.due)}"
+                found += self._to_all(name, "overdue", at=order.due, job=self._job(order.job), state=order.what.value)
+        if "copies-differ" in kinds and moment >= self._count_at:
+            self._count_at = moment + COUNT_SECONDS
+            for one in lending.reckonings(self._store):
+                job = self._job(one.job)
+                # Told anew each day until somebody has counted them; of what is on its way to the printer nobody can.
+                if one.account.differs and job is not None and job.state is not State.RELEASING:
+                    name = f"copies-{one.job}-{datetime.now(UTC):%Y%m%d}"
+                    found += self._to_all(name, "copies-differ", at=time.time(), job=job)
         if "audit-broken" in kinds and moment >= self._verify_at:
             self._verify_at = moment + VERIFY_SECONDS
             seen = trail.verify(self._config, self._store)

@@ -13,6 +13,7 @@ from dlp.account import Account, Session
 from dlp.approval import Case, CaseState
 from dlp.commissions import Order
 from dlp.copies import Copy
+from dlp.description import NAMES, Description
 from dlp.destruction import Destruction, Witness
 from dlp.incident import Incident, Taken
 from dlp.ladder import Step
@@ -22,6 +23,7 @@ from dlp.review import Label, Review
 from dlp.service.second import Change
 from dlp.service.speaking import language
 from dlp.service.trail import Verification
+from dlp.stocktake import Found, Stocktake
 from dlp.store import Job
 
 
@@ -308,6 +310,8 @@ def copy(one: Copy) -> dict[str, Any]:
         "number": one.number,
         "total": one.total,
         "title": one.title,
+        "pages": one.pages,
+        "paper": one.paper or None,
         "level": one.level.value if one.level else None,
         "state": one.state.value,
         "recipients": list(one.recipients),
@@ -319,11 +323,50 @@ def copy(one: Copy) -> dict[str, Any]:
         "due": _moment(one.due),
         "handed": _moment(one.handed_at),
         "handed_by": one.handed_by or None,
+        "supervisor": one.supervisor or None,
+        "spoilt": one.spoilt,
+        "spoilt_how": one.spoilt_how or None,
         "returned": _moment(one.returned_at),
         "returned_by": one.returned_by or None,
         "received_by": one.received_by or None,
         "list": one.list or None,
         "destroyed": _moment(one.destroyed_at),
+    }
+
+
+def description(one: Description) -> dict[str, Any]:
+    """Return what is written down of a file."""
+    return {
+        "job": one.id,
+        "version": one.version,
+        **{name: getattr(one, name) or None for name in NAMES},
+        "by": one.by,
+        "at": moment(one.at),
+    }
+
+
+def stocktake(one: Stocktake) -> dict[str, Any]:
+    """Return a count and every line of it."""
+    return {
+        "stocktake": one.id,
+        "by": one.by,
+        "at": moment(one.at),
+        "unit": one.unit or None,
+        "place": one.place or None,
+        "note": one.note or None,
+        "read": one.read,
+        "differs": one.differs,
+        **{found.value: one.number(found) for found in Found},
+        "lines": [
+            {
+                "copy": line.copy,
+                "found": line.found.value,
+                "state": line.state.value if line.state else None,
+                "holder": line.holder or None,
+                "due": _moment(line.due),
+            }
+            for line in one.lines
+        ],
     }
 
 
@@ -338,6 +381,8 @@ def order(one: Order) -> dict[str, Any]:
         "person": one.person,
         "quantity": one.quantity,
         "contract": one.contract,
+        "doc_no": one.doc_no or None,
+        "term": one.term or None,
         "level": one.level.value if one.level else None,
         "unit": one.unit,
         "due": _moment(one.due),

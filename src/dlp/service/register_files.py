@@ -10,6 +10,7 @@ import csv
 import io
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ MOST_IN_FORM = 5_000
 """Rows of a printable form; more is a workbook."""
 ROWS_OF_SHEET = 1_000_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+_SIGNS = frozenset("=+-@")
 NARROW, WIDE = 11, 28
 """Widths of columns, in characters."""
 
@@ -75,8 +77,13 @@ def export(acting: Acting, name: str, span: Span, *, format: Format, out: Path) 
 
 
 def safe(text: str) -> str:
-    """Return a cell of a CSV file that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """Return a cell of a CSV file that no spreadsheet takes for a formula.
+
+    Blanks and what is not shown do not count: some programs leave them out before they look. Full-width and small
+    forms of the signs are the signs.
+    """
+    shown_ = next((letter for letter in text if letter.isprintable() and not letter.isspace()), "")
+    return f"'{text}" if text.startswith(FORMULA) or unicodedata.normalize("NFKC", shown_) in _SIGNS else text
 
 
 class _About(NamedTuple):

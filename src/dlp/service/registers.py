@@ -9,13 +9,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import tee
 from typing import NamedTuple
 
 from dlp.account import ACCOUNTS
 from dlp.approval import Case, CaseState, Decision
 from dlp.commissions import ORDERS, Order, What
 from dlp.copies import COPIES, STATES, Copy, CopyState
+from dlp.description import DESCRIPTIONS, Description
 from dlp.destruction import DESTRUCTIONS, STAGES, Destruction, Piece, Stage
 from dlp.errors import NotFound, UsageError
 from dlp.model import Say, State
@@ -25,11 +25,14 @@ from dlp.service import receipt
 from dlp.service.acting import Acting
 from dlp.service.cases import CASES
 from dlp.service.lending import LEFT
+from dlp.stocktake import FOUND, STOCKTAKES
 from dlp.store import Job, JobFilter
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 
 Row = tuple[str, ...]
+BY_ITSELF = "闸门自动收件"
+"""Who signs for what comes in: nobody does."""
 
 
 class Span(NamedTuple):
@@ -54,10 +57,65 @@ class Books:
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
         self._names = {one.id: one.name for one in store.records(ACCOUNTS)}
+        self._about: tuple[str, _About] = "", _About(None, None)
 
     def name(self, account: str) -> str:
         """Return the name of whoever has an account; the account itself where nobody has it any more."""
         return self._names.get(account, account)
+
+    def about(self, job: str) -> _About:
+        """Return a job and what is written down of its file, read once while rows of one job follow one another."""
+        if self._about[0] != job:
+            self._about = job, _About(_found(self.store, job), _described(self.store, job))
+        return self._about[1]
+
+
+class _About(NamedTuple):
+    """A job, and what somebody wrote down of its file; None for what is not there."""
+
+    job: Job | None
+    said: Description | None
+
+    @property
+    def doc_no(self) -> str:
+        return self.said.doc_no if self.said else ""
+
+    @property
+    def organ(self) -> str:
+        return self.said.organ if self.said else ""
+
+    @property
+    def originals(self) -> str:
+        """Return 原件份数: what came in as a file is one."""
+        return str(self.said.originals) if self.said and self.said.originals else "1" if self.job else ""
+
+    def pages(self, counted: int | None) -> str:
+        """Return how many pages were counted, by the gate or by somebody."""
+        return _count(
+            counted or (self.job.pages if self.job else None) or (self.said.pages if self.said else 0) or None
+        )
+
+    def paper(self, asked: str) -> str:
+        return asked or (self.said.paper if self.said else "")
+
+    @property
+    def stamp(self) -> str:
+        """Return on how many pages a stamp was put. Of what the house stamps by hand, nothing is known."""
+        return f"已盖 {self.job.stamped} 页" if self.job and self.job.stamped else ""
+
+
+def _found(store: SqliteStore, job: str) -> Job | None:
+    try:
+        return store.get(job)
+    except NotFound:
+        return None
+
+
+def _described(store: SqliteStore, job: str) -> Description | None:
+    try:
+        return store.record(DESCRIPTIONS, job)
+    except NotFound:
+        return None
 
 
 Rows = Callable[[Books, Span], Iterator[Row]]
@@ -113,14 +171,16 @@ def day(at: float | None) -> str:
 
 def _printed(books: Books, span: Span) -> Iterator[Row]:
     found = (copy for copy in books.store.records_from_oldest(COPIES, span.records()) if span.fits(copy.unit))
-    copies, asked = tee(found)
-    states = books.store.standing(copy.job for copy in asked)
-    for number, (copy, (_, state, _)) in enumerate(zip(copies, states, strict=True), 1):
+    for number, copy in enumerate(found, 1):
+        about = books.about(copy.job)
+        spoilt = f"{copy.spoilt} 页，{copy.spoilt_how}" if copy.spoilt else ""
         yield (
-            *(str(number), day(copy.at), copy.title, "", f"{copy.number}/{copy.total}", _level(copy), copy.term),
-            *(copy.organ, "", _count(copy.pages), "1", "", copy.purpose, "、".join(copy.recipients)),
+            *(str(number), day(copy.at), copy.title, about.doc_no, f"{copy.number}/{copy.total}", _level(copy)),
+            *(copy.term, copy.organ or about.organ, about.originals, about.pages(copy.pages), "1"),
+            *(about.paper(copy.paper), copy.purpose, "、".join(copy.recipients)),
             *(books.name(copy.requester), "、".join(copy.approved_by), copy.consent_no, books.name(copy.operator)),
-            *("", _holders(copy), "", "", _remark(copy, state)),
+            *(copy.supervisor, _holders(copy), spoilt, about.stamp),
+            _remark(copy, about.job.state if about.job else None),
         )
 
 
@@ -165,37 +225,46 @@ def _traffic(books: Books, span: Span) -> Iterator[Row]:
     only = JobFilter(since=span.since, until=span.until)
     for job in books.store.from_oldest(only=only):
         if span.fits(job.item.owner):
-            yield _passed(job)
+            yield _passed(books, job)
 
 
-def _passed(job: Job) -> Row:
-    item, level = job.item, job.verdict.level if job.verdict else None
+def _passed(books: Books, job: Job) -> Row:
+    item, level, about = job.item, job.verdict.level if job.verdict else None, books.about(job.id)
     mark = next((f.mark for f in job.findings if f.mark is not None and f.mark.level is level), None)
+    found = books.store.records(COPIES, RecordFilter(job=job.id))
+    copies = sorted((one for one in found if one.state is not CopyState.VOID), key=lambda one: one.number)
     left = job.state in LEFT
     return (
-        *("", item.name, level.value if level else "", (mark.term or "") if mark else "", str(item.copies), job.id),
-        *(item.owner, day(job.created), "", "", "", "", ""),
+        *(about.doc_no, item.name, level.value if level else "", (mark.term or "") if mark else ""),
+        *(str(item.copies), job.id, about.organ or item.owner, day(job.created), BY_ITSELF),
+        *(_read_by(copies), *_back(books, copies)),
         *(day(job.updated) if left else "", item.target if left else "", receipt.STATES[job.state].zh),
     )
+
+
+def _read_by(copies: list[Copy]) -> str:
+    """Return 传阅: everybody who had a copy in his hands, in that order."""
+    taken = sorted((copy for copy in copies if copy.handed_at), key=lambda copy: (copy.handed_at, copy.number))
+    return "、".join(dict.fromkeys(copy.holder for copy in taken))
+
+
+def _back(books: Books, copies: list[Copy]) -> tuple[str, str, str]:
+    """Return 清退日期, 清退人 and 接收人, once every copy came back."""
+    if not copies or not all(copy.returned_at for copy in copies):
+        return "", "", ""
+    who = dict.fromkeys(copy.returned_by for copy in copies)
+    by = dict.fromkeys(books.name(copy.received_by) for copy in copies)
+    return day(max(copy.returned_at for copy in copies)), "、".join(who), "、".join(by)
 
 
 def _returns(books: Books, span: Span) -> Iterator[Row]:
     for copy in books.store.records_from_oldest(COPIES, span.records()):
         if (copy.due or copy.returned_at) and copy.state is not CopyState.VOID and span.fits(copy.unit):
+            about = books.about(copy.job)
             yield (
-                *(
-                    "",
-                    copy.title,
-                    _level(copy),
-                    copy.term,
-                    "1",
-                    copy.id,
-                    copy.organ,
-                    day(copy.handed_at),
-                    _holders(copy),
-                ),
-                *("、".join(copy.recipients), day(copy.returned_at), copy.returned_by, books.name(copy.received_by)),
-                *(day(copy.due), STATES[copy.state].zh),
+                *(about.doc_no, copy.title, _level(copy), copy.term, "1", copy.id, copy.organ or about.organ),
+                *(day(copy.handed_at), _holders(copy), "、".join(copy.recipients), day(copy.returned_at)),
+                *(copy.returned_by, books.name(copy.received_by), day(copy.due), STATES[copy.state].zh),
             )
 
 
@@ -231,7 +300,8 @@ def _commissions(books: Books, span: Span) -> Iterator[Row]:
 def _meetings(books: Books, span: Span) -> Iterator[Row]:
     for one in _orders(books, span, What.MEETING):
         yield (
-            *("", one.title, one.level.value if one.level else "", "", str(one.quantity), one.id, one.client),
+            *(one.doc_no, one.title, one.level.value if one.level else "", one.term, str(one.quantity), one.id),
+            one.client,
             *(day(one.at), books.name(one.by), "", day(one.done_at), one.person, books.name(one.done_by)),
             *(day(one.due), "已送交" if one.done_at else "未送交"),
         )
@@ -249,8 +319,9 @@ def _approvals(books: Books, span: Span) -> Iterator[Row]:
         if not span.fits(asked.unit):
             continue
         yield (
-            *(asked.unit, books.name(asked.requester), books.store.get(asked.job).item.name, ""),
+            *(asked.unit, books.name(asked.requester), books.store.get(asked.job).item.name),
             *(
+                books.about(asked.job).doc_no,
                 level.value if level else "",
                 f"{asked.organ} {asked.consent_no}".strip(),
                 str(asked.copies),
@@ -264,6 +335,31 @@ def _approvals(books: Books, span: Span) -> Iterator[Row]:
             ),
             *(case.id, str(sum(given.copies for given in case.cleared))),
         )
+
+
+def _counted(books: Books, span: Span) -> Iterator[Row]:
+    for one in books.store.records_from_oldest(STOCKTAKES, span.records()):
+        if not span.fits(one.unit):
+            continue
+        head = one.id, day(one.at), books.name(one.by), one.unit or "全部", one.place
+        for line in one.lines:
+            copy = _copy(books.store, line.copy)
+            yield (
+                *head,
+                *(copy.title if copy else "", line.copy, f"{copy.number}/{copy.total}" if copy else ""),
+                _level(copy) if copy else "",
+                *(STATES[line.state].zh if line.state else "账上没有", line.holder, day(line.due)),
+                *(FOUND[line.found].zh, "", one.note),
+            )
+        if not one.lines:
+            yield *head, "", "", "", "", "", "", "", "账上、实物均无", "", one.note
+
+
+def _copy(store: SqliteStore, name: str) -> Copy | None:
+    try:
+        return store.record(COPIES, name)
+    except NotFound:
+        return None
 
 
 def _said(case: Case, role: Role) -> str:
@@ -309,6 +405,8 @@ _APPROVAL = (
     "申请单位 申请人 文件名称 文号 密级 原定密单位意见/批准文号 复制份数 用途 知悉范围 回收时间 "
     "部门负责人意见 秘书处意见 分管领导意见(绝密)"
 )
+
+_COUNTED = "清点编号 清点日期 清点人 部门 地点 文件名称 编号 份号 密级 账面状态 持有人 应清退日期 清点结果 处理 备注"
 
 
 REGISTERS: dict[str, Register] = {
@@ -363,6 +461,13 @@ REGISTERS: dict[str, Register] = {
             (*_APPROVAL.split(), "其他签字", "申请时间", "审批编号", "已放行份数"),
             _approvals,
             ("保密员", "秘书处负责人"),
+        ),
+        Register(
+            "stocktakes",
+            Say("清点登记簿", "stock-takes"),
+            tuple(_COUNTED.split()),
+            _counted,
+            ("清点人", "监督人", "秘书处负责人"),
         ),
     )
 }

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dlp import tally
+from dlp.commissions import ORDERS
 from dlp.config import Config
 from dlp.copies import COPIES
 from dlp.errors import NotFound, UsageError
@@ -88,6 +89,8 @@ def _count(store: SqliteStore, since: float, until: float) -> Tally:
         counting.label(label)
     for copy in _each(store, COPIES, RecordFilter(due_before=min(until, time.time()))):
         counting.copy(copy)
+    for order in _each(store, ORDERS, RecordFilter(due_before=min(until, time.time()))):
+        counting.order(order)
     return counting.tally()
 
 
@@ -166,6 +169,7 @@ def inspection_paper(acting: Acting, seen: Tally, said: Inspection) -> bytes:
         ("发现问题", f"{len(found)} 件"),
         ("泄密事件", f"{seen.incidents} 起"),
         ("逾期未清退", f"{len(seen.overdue)} 份"),
+        ("逾期未办结", f"{len(seen.overdue_orders)} 件"),
     ]
     paper.grid(page, rows, widths=(3.5, 12.5))
     paper.line(page, "一、发现问题", size=12, bold=True)
@@ -206,6 +210,7 @@ def _numbers(page: Any, seen: Tally) -> None:
         ("研判用时（中位数）", length(seen.median_seconds)),
         ("研判用时（95%）", length(seen.p95_seconds)),
         ("逾期未清退", f"{len(seen.overdue)} 份"),
+        ("逾期未办结（承印件、会议文件）", f"{len(seen.overdue_orders)} 件"),
     ]
     paper.grid(page, rows, widths=(5.0, 11.0))
 

@@ -36,6 +36,8 @@ class Arrival(NamedTuple):
     copies: int = 1
     origin: str = ""
     """As `Item.origin`."""
+    paper: str = ""
+    """As `Item.paper`."""
 
 
 class TakeRefused(DlpError):  # noqa: N818  the word of the audit trail

@@ -15,7 +15,7 @@ from dlp import durable, ipp
 from dlp.ipp import Group, JobState, Op, Tag, client
 from dlp.ipp.client import Refused
 from dlp.model import Say
-from dlp.sources import Arrival, Doubt, Found, TakenBack, bag, names
+from dlp.sources import Arrival, Doubt, Found, TakenBack, bag, names, sheets
 from dlp.sources.cups import Ours, queue_uri
 from dlp.sources.printer import PrinterSource, Ticket, key_of, ticket_of, unsure, wishes
 
@@ -69,6 +69,7 @@ class HeldSource(PrinterSource):
             pieces=_reader(self._documents(number, formats)),
             owner=self.called(about.text("job-originating-user-name"), proven=self.spec.trusts_user),
             copies=about.number("copies", 1),
+            paper=sheets.asked(about.attributes),
             origin=waiting.ours.uuid,
         )
 

@@ -29,9 +29,13 @@ class Job(Frozen, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
     coverage: Say | None = None
     """What of it was read and how, in words: what is told of a job is the same before and after a crash."""
+    pages: int | None = None
+    """None where it has no pages, or nobody could count them."""
     sealed: Sealed | None = None
     outgoing: str = ""
     """SHA-256 of the bytes that leave; the item's own unless a redacted copy does."""
+    stamped: int = 0
+    """On how many pages of the outgoing bytes the stamp of this site stands."""
     place: str = ""
     """Where the outgoing copy was staged: tells that place from an empty one that has come in its stead."""
     certificate: bytes = b""

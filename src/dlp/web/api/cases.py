@@ -36,6 +36,7 @@ class Request(Body):
     return_by: AwareDatetime | None = None
     consent_no: Word = ""
     organ: Word = ""
+    doc_no: Word = ""
     province: Word = ""
     unit: Word = ""
     applicant: Word = ""
