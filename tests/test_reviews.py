@@ -703,14 +703,16 @@ def test_a_term_ends_with_a_persons_word(cleared: Bureau) -> None:
 
 
 def test_what_is_withheld_waits_for_no_word_about_its_term(bureau: Bureau) -> None:
-    """Where it may not be, its term is nobody's business here: it is in no list, and no word is taken."""
+    """Where it may not be, its term is nobody's business here: it is in no list, and a word about it frees nothing."""
     job = bureau.held("旧文.txt")
     assert job.state is State.WITHHELD
     desk = bureau.desk("cls").reviews
     assert list(desk.terms_over()) == []
-    with pytest.raises(Denied):
-        desk.confirm_term(job.id, End.ENDED, basis="原定密单位函")
-    assert bureau.store.records(TERMS) == ()
+    desk.confirm_term(job.id, End.ENDED, basis="原定密单位函")
+    assert bureau.store.get(job.id).state is State.WITHHELD
+    with pytest.raises(Denied, match="cannot be decided on"):
+        bureau.desk("op").release(job.id, reason="期满")
+    assert bureau.site.files(bureau.site.released) == []
 
 
 def test_a_state_secret_is_not_opened_here(bureau: Bureau) -> None:
