@@ -111,13 +111,13 @@ def test_scan_tells_people_why(site: Place, files: Path) -> None:
 
 def test_the_language_comes_from_the_locale(site: Place) -> None:
     """An English locale gives English, a Chinese one and none Chinese."""
+    site.run("run", "--once")
     for locale, word in (
         ("en_US.UTF-8", "nothing is held"),
         ("zh_CN.UTF-8", "没有"),
         ("C", "没有"),
         ("C.UTF-8", "没有"),
     ):
-        site.run("run", "--once")
         env = {**os.environ, "DLP_CONFIG": str(site.config), "LC_ALL": locale, "PYTHONUTF8": "1"}
         done = subprocess.run(
             [sys.executable, "-m", "dlp", "quarantine", "list"], env=env, capture_output=True, check=True, timeout=60

@@ -242,9 +242,9 @@ def picture(image: Image.Image, **more: object) -> Picture:
     return Picture(width=grey.width, height=grey.height, raw=zlib.compress(grey.tobytes()), page=1, scale=0.48, **more)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def engine() -> Iterator[Ocr]:
-    """Give an OCR side of its own, without a change of user."""
+    """Give an OCR side of its own, without a change of user, to all tests: loading the models takes seconds."""
     made = Ocr(Limits())
     yield made
     made.close()

@@ -29,7 +29,7 @@ import dlp
 from dlp import landlock, orders, sandbox
 from dlp.errors import SandboxUnavailable
 from dlp.limits import GRACE_SECONDS, LINGER_SECONDS, Limits
-from dlp.model import Cut, Document, Gap, GapKind, Zone
+from dlp.model import Cut, Document, Gap, GapKind, Zone, evolve
 from dlp.sandbox import Made, Sandbox
 
 SABOTEURS = str(Path(__file__).with_name("saboteurs.py"))
@@ -436,6 +436,18 @@ def test_a_zygote_that_cannot_load_says_why(tmp_path: Path) -> None:
     broken.write_text("import no_such_library_here\n", encoding="utf-8")
     with pytest.raises(SandboxUnavailable, match="no_such_library_here"):
         Sandbox(limits=SMALL, extra=(str(broken),)).start()
+
+
+def test_a_start_that_takes_too_long_names_its_limit() -> None:
+    """Nothing is read by what did not stand in time; the same sandbox starts once the limit is one that can be kept."""
+    hasty = evolve(SMALL, start_seconds=0.001)
+    with pytest.raises(SandboxUnavailable, match=r"within 0\.001 s; no file was read") as told:
+        Sandbox(limits=hasty).start()
+    assert told.value.hint is not None
+    assert "limits.start_seconds" in told.value.hint.zh
+    assert "limits.start_seconds" in told.value.hint.en
+    with Sandbox(limits=evolve(hasty, start_seconds=180.0)) as box:
+        assert extract(box, "正文".encode()).gaps == ()
 
 
 def test_walls_are_tried_not_assumed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -307,7 +307,8 @@ def copy_of(path: Path, root: Path) -> Path:
 
 @needs_strace
 @pytest.mark.timeout(600)
-def test_killed_at_every_write_of_an_append(store: SqliteStore, path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("one_in", [pytest.param(1, marks=pytest.mark.long), 3])
+def test_killed_at_every_write_of_an_append(store: SqliteStore, path: Path, tmp_path: Path, one_in: int) -> None:
     """Whatever write or sync of books or key it dies at: what was told as written is there, and all is sealed."""
     note(store, 2)
     store.close()
@@ -316,7 +317,7 @@ def test_killed_at_every_write_of_an_append(store: SqliteStore, path: Path, tmp_
     assert KEY_FILE in plain.stderr
     steps = points(plain.stderr)
     assert len(steps) >= 12
-    for call, number in steps:
+    for call, number in steps[one_in // 2 :: one_in]:
         books = copy_of(path, tmp_path / f"{call}-{number}")
         dead = traced(WRITES, NOTE, str(books), "3", inject=f"{call}:signal=SIGKILL:when={number}")
         assert dead.returncode in (-9, 137), (call, number, dead.stderr)
@@ -331,7 +332,8 @@ def test_killed_at_every_write_of_an_append(store: SqliteStore, path: Path, tmp_
 
 @needs_strace
 @pytest.mark.timeout(600)
-def test_killed_at_every_write_of_a_new_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("one_in", [pytest.param(1, marks=pytest.mark.long), 3])
+def test_killed_at_every_write_of_a_new_key(tmp_path: Path, one_in: int) -> None:
     """Dying while a first or a second key is laid down leaves a trail that verifies and can be given a key again."""
     for name, old in (("first", None), ("second", FIRST)):
         path = tmp_path / name / "books.db"
@@ -346,7 +348,7 @@ def test_killed_at_every_write_of_a_new_key(tmp_path: Path) -> None:
         words = BEGIN, new.hex(), ratchet.name(new)
         plain = traced(WRITES, words[0], str(copy_of(path, tmp_path / f"{name}-plain")), *words[1:])
         assert plain.returncode == 0, plain.stderr
-        for call, number in points(plain.stderr):
+        for call, number in points(plain.stderr)[one_in // 2 :: one_in]:
             books = copy_of(path, tmp_path / f"{name}-{call}-{number}")
             inject = f"{call}:signal=SIGKILL:when={number}"
             dead = traced(WRITES, words[0], str(books), *words[1:], inject=inject)

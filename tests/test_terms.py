@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dlp.marks import lint
-from dlp.marks.lint import Standing, Term
 from dlp.model import Finding, Level, Mark, Regime
 from dlp.rights import Denial, Person, Role, Why
+from dlp.standing import Standing, Term
 from dlp.terms import Confirmation, Ruling, confirm
 from offices import CHIEF, CLASSIFIER, CLERK, OFFICER, SHA, START, person
 

@@ -13,7 +13,6 @@ import resource
 import sys
 
 from dlp import landlock
-from dlp.worker import readable
 
 PROGRAMS = ("/usr/bin/gs", "/usr/local/bin/gs")
 _READ = (
@@ -52,7 +51,7 @@ def main() -> None:
     if level == "full":
         from dlp import seccomp  # noqa: PLC0415  level rlimits must work where libseccomp is missing
 
-        ruleset = landlock.make_ruleset([*readable(), *_READ], [path, *_LIBRARIES])
+        ruleset = landlock.make_ruleset([*landlock.readable(), *_READ], [path, *_LIBRARIES])
     landlock.leave_network()
     for what, most in (
         (resource.RLIMIT_CORE, 0),

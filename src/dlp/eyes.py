@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dlp import landlock, look
-from dlp.worker import readable
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -103,7 +102,7 @@ def _shut_in(setup: look.Setup, parent: int) -> None:
     if setup.level == "full":
         from dlp import seccomp  # noqa: PLC0415  level rlimits must work where libseccomp is missing
 
-        ruleset = landlock.make_ruleset([*readable(), "/sys/devices/system", "/proc/meminfo", "/proc/cpuinfo"])
+        ruleset = landlock.make_ruleset([*landlock.readable(), "/sys/devices/system", "/proc/meminfo", "/proc/cpuinfo"])
     if setup.uid is not None and setup.gid is not None:
         landlock.leave_network()
         os.setgroups([])

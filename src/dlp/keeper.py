@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dlp import orders, wire
 from dlp.errors import SandboxUnavailable
-from dlp.limits import FRAME_BYTES, GRACE_SECONDS, LINGER_SECONDS, START_SECONDS, Limits
+from dlp.limits import FRAME_BYTES, GRACE_SECONDS, LINGER_SECONDS, Limits
 from dlp.model import Gap, GapKind, Say
 from dlp.wire import Fault, Intake, WireError
 
@@ -93,7 +93,20 @@ class Keeper:
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(GRACE_SECONDS), 0))
         self._keeper = threading.Thread(target=self._keep, args=(setup,), name="sandbox-keeper", daemon=True)
         self._keeper.start()
-        if not self._ready.wait(START_SECONDS) or self.dead.is_set():
+        if not self._ready.wait(self._limits.start_seconds):
+            self.close()
+            most = self._limits.start_seconds
+            raise SandboxUnavailable(
+                Say(
+                    f"读取进程在 {most:g} 秒内未启动完毕，文件均未读取",
+                    f"the reading process did not start within {most:g} s; no file was read",
+                ),
+                Say(
+                    "机器繁忙或硬盘较慢时，稍后重试，或调大配置 limits.start_seconds",
+                    "on a busy machine or a slow disk try again later, or raise limits.start_seconds",
+                ),
+            )
+        if self.dead.is_set():
             self.close()
             why = f"{self._refusal.what} {self._refusal.why}".strip()
             raise unavailable(Say(f"读取进程未能启动（{why}）", f"the reading process did not start ({why})"))

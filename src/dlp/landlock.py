@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
+import sysconfig
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +57,24 @@ def abi() -> int:
     """Return the Landlock ABI of this kernel; 0 where there is none or it is switched off."""
     version: int = _syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))
     return max(0, version)
+
+
+def readable() -> list[str]:
+    """Return the folders that Python and its libraries read from; never a home, a prefix or a working folder."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    python = {path for name in names if (path := sysconfig.get_path(name))}
+    here = str(Path(__file__).resolve().parent)
+    system = (
+        "/usr/lib",
+        "/usr/lib64",
+        "/lib",
+        "/lib64",
+        "/etc/ld.so.cache",
+        "/usr/share/fonts",
+        "/usr/share/zoneinfo",
+        "/dev/urandom",
+    )
+    return [*sorted(python), str(Path(sys.base_prefix, "lib")), here, *system]
 
 
 def make_ruleset(readable: Iterable[str], runnable: Iterable[str] = ()) -> int:

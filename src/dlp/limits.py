@@ -20,8 +20,6 @@ LINGER_SECONDS = 2.0
 """How long a child may live on after its end mark. Leaving takes it less than a millisecond."""
 GRACE_SECONDS = 5.0
 """How long the zygote may take to report a killed child before it is held to be broken itself."""
-START_SECONDS = 30.0
-"""How long the zygote may take to start; a cold disk needs about three."""
 
 
 class Limits(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +67,10 @@ class Limits(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Segments of one document: bounds the objects that seven bytes each could become in the parent."""
     cells: Count = 4_000_000
     """Cells of all tables, for the same reason."""
+    start_seconds: Seconds = 180.0
+    """How long the readers, or the OCR engine, may take to start. That is 0.6 s of processor time and 3 s on a cold
+    disk; but beside two busy processes one of the lowest priority gets a seventieth of a processor, and then it is a
+    minute. Whoever cannot start says so at once, so that only one that hangs is waited for so long."""
     open_files: Count = 64
     """Descriptors of a child: it gets four and its libraries open a few files of their own."""
     tasks: Count = 512

@@ -35,8 +35,6 @@ _BOOT = "import sys; a = sys.argv[1]; a in sys.path or sys.path.insert(0, a); fr
 _FRUGAL = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "8388608"}
 """What is freed goes back to the system: the engine's blocks are large and of ever different sizes."""
 _PYTHON = ("-I", "-B", "-X", "utf8")
-START_SECONDS = 60.0
-"""How long the models may take to load; a cold disk needs about ten."""
 IDLE_SECONDS = 300.0
 """Without a picture for so long the process goes: it holds about a gigabyte."""
 ENGINES = ("openvino", "onnxruntime")
@@ -105,7 +103,7 @@ class _Failed(Exception):  # noqa: N818  a state of one picture, turned into a G
 class _Process:
     """One running OCR process."""
 
-    def __init__(self, setup: look.Setup) -> None:
+    def __init__(self, setup: look.Setup, seconds: float) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         package = str(Path(__file__).resolve().parents[1])
         with theirs:
@@ -122,7 +120,7 @@ class _Process:
         self.pid = self._process.pid
         self.used = time.monotonic()
         try:
-            ready = look.read_ready(self._ask(look.frame(setup), time.monotonic() + START_SECONDS))
+            ready = look.read_ready(self._ask(look.frame(setup), time.monotonic() + seconds))
         except (OSError, WireError, _Failed):
             self.close()
             raise _Failed(GapKind.NO_OCR, "the OCR engine could not be started") from None
@@ -282,7 +280,7 @@ class Ocr:
     def _ask(self, picture: Picture, seconds: float) -> look.Said:
         with self._lock:
             if self._process is None:
-                self._process = _Process(self._setup)
+                self._process = _Process(self._setup, self._limits.start_seconds)
             process = self._process
         try:
             said = process.read(picture, seconds)

@@ -23,7 +23,6 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from dlp import landlock, orders, wire
-from dlp.engrave import engrave
 from dlp.errors import SandboxUnavailable
 from dlp.keeper import Keeper, unavailable
 from dlp.limits import NAME_BYTES, Limits
@@ -186,6 +185,8 @@ class Sandbox:
         A Gap says why there is none: only pages of PDF can be stamped. ConfigError where the stamp cannot be drawn.
         Nothing here proves that the copy says what the file said: see `look`.
         """
+        from dlp.engrave import engrave  # noqa: PLC0415  only a stamp needs numbers, codes and OpenCV here
+
         size = os.fstat(fd).st_size
         return self._make(
             fd, orders.Task(what="stamp", name=name[:NAME_BYTES], size=size, media=media, plate=engrave(stamp))

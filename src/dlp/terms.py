@@ -10,9 +10,9 @@ from __future__ import annotations
 from datetime import date
 from enum import Enum
 
-from dlp.marks.lint import Standing, Term
 from dlp.model import Frozen, Say
 from dlp.rights import LAW_2024, Denial, Operation, Person, Why, check
+from dlp.standing import Standing, Term
 
 ARTICLE = f"{LAW_2024}第二十四条"
 

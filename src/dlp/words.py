@@ -19,11 +19,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-try:
-    import rjieba as _fast
-except ImportError:  # no wheel for this platform: the reference serves, at a tenth of the speed
-    _fast = None  # type: ignore[assignment]
-
 WEAK = 2.0
 """Log-odds up to which a word that could cross the border leaves the hit half its weight (domain fact sheet, 3.2)."""
 NEAR = 5
@@ -54,7 +49,7 @@ class Border(NamedTuple):
 
 def engine() -> str:
     """Return which engine cuts the words: `rjieba`, or `jieba` where rjieba is missing."""
-    return "rjieba" if _fast is not None else "jieba"
+    return "rjieba" if _fast() is not None else "jieba"
 
 
 def use_cache_folder(path: str) -> None:
@@ -248,12 +243,23 @@ def _own_words() -> tuple[tuple[str, int], ...]:
 
 
 @cache
+def _fast():  # type: ignore[no-untyped-def]  # noqa: ANN202  rjieba has no types
+    """Return the module rjieba, or None where it is missing."""
+    try:
+        import rjieba  # noqa: PLC0415  unpacks its dictionary for 0.2 s: only who judges a border waits for that
+    except ImportError:  # no wheel for this platform: the reference serves, at a tenth of the speed
+        return None
+    return rjieba
+
+
+@cache
 def _rapid():  # type: ignore[no-untyped-def]  # noqa: ANN202  rjieba has no types
     """Return rjieba's tokenizer with our words, or None where rjieba is missing."""
-    if _fast is None:
+    fast = _fast()
+    if fast is None:
         return None
     with _LOADING:
-        tokenizer = _fast.Jieba()
+        tokenizer = fast.Jieba()
         for word, count in (*_own_words(), *_SITE):
             known = tokenizer.suggest_freq(word) if tokenizer.has_word(word) else 0
             tokenizer.add_word(word, max(count, known), None)

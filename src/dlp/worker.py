@@ -18,7 +18,6 @@ import select
 import signal
 import socket
 import sys
-import sysconfig
 import tempfile
 import time
 from contextlib import suppress
@@ -67,7 +66,7 @@ class Zygote:
         self._children: dict[int, _Child] = {}
         self._extra = dict(map(_load_extra, setup.extra))
         _warm(setup.level)
-        self._ruleset = landlock.make_ruleset(readable()) if setup.level == "full" else -1
+        self._ruleset = landlock.make_ruleset(landlock.readable()) if setup.level == "full" else -1
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
@@ -219,24 +218,6 @@ def _load_extra(path: str) -> tuple[str, ModuleType]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return name, module
-
-
-def readable() -> list[str]:
-    """Return the folders that Python and its libraries read from; never a home, a prefix or a working folder."""
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    python = {path for name in names if (path := sysconfig.get_path(name))}
-    here = str(Path(__file__).resolve().parent)
-    system = (
-        "/usr/lib",
-        "/usr/lib64",
-        "/lib",
-        "/lib64",
-        "/etc/ld.so.cache",
-        "/usr/share/fonts",
-        "/usr/share/zoneinfo",
-        "/dev/urandom",
-    )
-    return [*sorted(python), str(Path(sys.base_prefix, "lib")), here, *system]
 
 
 def _end(pid: int) -> None:

@@ -20,7 +20,7 @@ from dlp.cli.faces import tr
 from dlp.errors import AuditBroken, UsageError
 from dlp.model import Say
 from dlp.rights import Operation
-from dlp.service import notary, origins, records, slips, trail
+from dlp.service import notary, origins, records, trail
 from dlp.service.desk import Desk
 from dlp.service.files import write_all
 from dlp.service.trail import Evidence, Verification
@@ -62,6 +62,8 @@ def init(
         begun = origins.kept(origins.file_of(config))
     made: list[tuple[Path, bytes | int]] = [(out, origin.write(begun))] if out else []
     if slip:
+        from dlp.service import slips  # noqa: PLC0415  a tenth of a second that only a page is worth
+
         made.append((slip, slips.of_origin(config, begun[-1])))
     write_all(made)
     if as_json:
@@ -171,6 +173,8 @@ def checkpoint(config_path: Path | None, slip: Path | None, *, as_json: bool) ->
         desk.acting.may(Operation.AUDIT_CHECKPOINT)
         made = notary.sign(config, desk.store)
     if slip:
+        from dlp.service import slips  # noqa: PLC0415  see above
+
         write_all([(slip, slips.of_checkpoint(config, made))])
     if as_json:
         faces.line(msgspec.to_builtins(made))

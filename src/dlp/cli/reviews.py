@@ -11,13 +11,13 @@ import click
 from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
-from dlp.marks.lint import Term
 from dlp.model import Level, Mode, Reach, Redacting, Regime, Say, Style, evolve
 from dlp.review import RULINGS, Label, Review, Ruling
-from dlp.service import evidence, records
+from dlp.service import records
 from dlp.service.files import write_all
 from dlp.service.receipt import STATES
 from dlp.service.second import Change
+from dlp.standing import Term
 from dlp.store import Job
 from dlp.terms import Ruling as End
 
@@ -255,6 +255,8 @@ def page(config_path: Path | None, job_id: str, number: int, out: Path, *, as_js
 
     Draw a page with each hit boxed and numbered; the private key must be here, and each look is recorded.
     """
+    from dlp.service import evidence  # noqa: PLC0415  the libraries that draw are loaded where a page is drawn
+
     with persons.desk(config_path) as desk:
         made = evidence.page(desk.acting, job_id, number)
         write_all([(out, made.png)], mode=0o600)

@@ -16,7 +16,7 @@ from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.config import Config, Printer
 from dlp.model import Outcome
-from dlp.service import daemon, demo, records
+from dlp.service import daemon, records
 from dlp.service.receipt import STATES
 
 
@@ -33,7 +33,11 @@ def command(config_path: Path | None, *, as_json: bool, once: bool, with_demo: b
     named = config_path or configuration.find()
     config = configuration.read(named)
     _log(config)
-    names = demo.put(config.folders[0].watch) if with_demo else ()
+    names: tuple[str, ...] = ()
+    if with_demo:
+        from dlp.service import demo  # noqa: PLC0415  the library that writes Word files: no gate at work needs it
+
+        names = demo.put(config.folders[0].watch)
 
     def ready(first: str) -> None:
         if not as_json:

@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date
-from enum import Enum
-from typing import NamedTuple
 
 from dlp.marks.signs import COPY_NUMBER
 from dlp.marks.term import LONGEST_YEARS
 from dlp.model import Finding, Level, Mark, Regime, Say, evolve
+from dlp.standing import Standing, Term
 from dlp.text import View, end_lines, top_lines
 
 EXPIRED = "期满待确认"
@@ -37,27 +36,6 @@ _NUMBER = re.compile("[一-龥]{1,20}[〔\\[(](?:19|20)[0-9]{2}[〕\\])] ?[0-9]{
 _SPAN = re.compile("([0-9]+)(年|个月|日)")
 _ISO = re.compile("([0-9]{4})-([0-9]{2})(?:-([0-9]{2}))?")
 _HAN_DIGITS = {c: i for i, c in enumerate("〇一二三四五六七八九")} | {"零": 0}
-
-
-class Standing(Enum):
-    """How a term stands on a day."""
-
-    NONE = "none"
-    """No state-secret mark, so the law gives it no term."""
-    LONG = "long"
-    EVENT = "event"
-    UNKNOWN = "unknown"
-    RUNNING = "running"
-    OVER = "over"
-    """期满待确认: over by the calendar, and a person must confirm it."""
-
-
-class Term(NamedTuple):
-    """How a term stands, the day on which it ends where that is known, and what is said of it."""
-
-    standing: Standing
-    until: date | None
-    say: Say
 
 
 def issued(view: View) -> date | None:

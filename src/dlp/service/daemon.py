@@ -39,7 +39,7 @@ from dlp.vault import owner
 LOG = logging.getLogger("dlp")
 WAITING = 1_000  # found files that may wait; beyond it the watchers wait, and the files are safe where they are
 TIDY_SECONDS = 3_600.0  # between looks for evidence whose retention has ended
-RETRY_SECONDS = 15.0  # after a full disk or an unwritable release folder
+RETRY_SECONDS = 5.0  # after a full disk or an unwritable release folder: whoever has mended it stands there and waits
 
 
 class Running(NamedTuple):

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from dlp import certificate, pipeline
+from dlp import certificate
 from dlp.approval import CaseState
 from dlp.certificate import Signed
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Redacting, Say, State, evolve
 from dlp.rights import Operation, right
-from dlp.service import accounts, compiled, destructions, incidents, restore, returning, reviews, trail
+from dlp.service import accounts, destructions, incidents, restore, returning, reviews, trail
 from dlp.service.acting import Acting
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
-from dlp.service.gate import load_packs, redactable, sandbox_of
 from dlp.service.incidents import Incidents
 from dlp.service.keys import deployment_key
-from dlp.service.line import Line
 from dlp.service.places import channels, open_vault
 from dlp.service.receipt import STATES
 from dlp.service.reviews import Reviews
@@ -33,6 +31,9 @@ from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
+
+if TYPE_CHECKING:  # what judges and settles files is loaded where that is done: nobody waits for it who looks at a list
+    from dlp.service.line import Line
 
 KEEPERS: tuple[Keeper, ...] = (reviews.keeps, incidents.keeps)
 """What keeps a job from every destruction list: the law, a retention that somebody set, a freeze."""
@@ -258,6 +259,11 @@ class _reviewing:  # noqa: N801  used as a function
         self._store = store
 
     def __enter__(self) -> Line:
+        from dlp.pipeline import Kit  # noqa: PLC0415  see above
+        from dlp.service import compiled  # noqa: PLC0415
+        from dlp.service.gate import load_packs, redactable, sandbox_of  # noqa: PLC0415
+        from dlp.service.line import Line  # noqa: PLC0415
+
         config = self._config
         key = deployment_key(Path(config.store.path).parent)
         loaded = load_packs(config)
@@ -265,7 +271,7 @@ class _reviewing:  # noqa: N801  used as a function
         if any(printer.stamp != "none" for printer in config.printers):
             self._sandbox.start()
         matcher = compiled.matcher(config, loaded, key)
-        kit = pipeline.Kit(self._sandbox, matcher, config.policy, redactable(loaded), config.redacting)
+        kit = Kit(self._sandbox, matcher, config.policy, redactable(loaded), config.redacting)
         return Line(
             config=config,
             kit=kit,

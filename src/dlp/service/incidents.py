@@ -21,7 +21,7 @@ from dlp.errors import Conflict, NotFound, UsageError
 from dlp.incident import FREEZES, INCIDENTS, Cause, Freeze, Incident, Step
 from dlp.model import Say, State, evolve
 from dlp.rights import Denial, Operation, Why, may
-from dlp.service import notary, paper, signing
+from dlp.service import notary, signing
 from dlp.service.acting import Acting
 from dlp.service.certify import state_folder
 from dlp.service.keys import new_id
@@ -323,6 +323,8 @@ def _written(entry: Entry, made: Incident, by: str, kind: str, body: dict[str, A
 
 def draft(config: Config, one: Incident, custody: Custody, now: float) -> bytes:
     """Return the report form of an incident: what the books know; nothing of the content of a file."""
+    from dlp.service import paper  # noqa: PLC0415  the library that writes Word files is loaded where one is written
+
     page = paper.sheet("泄密事件报告表", unit=config.site.unit, moment=_iso(now))
     paper.grid(page, tuple(_form(config, one, custody)), widths=(4.0, 12.0))
     paper.line(page, "", size=9)

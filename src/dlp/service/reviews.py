@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dlp import terms
 from dlp.errors import Conflict, Denied, NotFound, UsageError
-from dlp.marks.lint import Standing, Term, status
-from dlp.match import Matcher
 from dlp.model import Level, Regime, Say, State, evolve
 from dlp.review import (
     CLAIMED,
@@ -33,19 +31,21 @@ from dlp.review import (
     tally,
 )
 from dlp.rights import LAW_2024, RULES_2024, Denial, Operation, Person, Role, Why, right
-from dlp.service import compiled
 from dlp.service.acting import Acting, refused
 from dlp.service.cases import TERMS, Ended
-from dlp.service.gate import load_packs
 from dlp.service.keys import deployment_key
 from dlp.service.places import open_vault
 from dlp.service.receipt import STATES
 from dlp.service.second import Change, Doing, Seconds
+from dlp.standing import Standing, Term
 from dlp.store import Job, JobFilter
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.terms import Confirmation
 from dlp.terms import Ruling as End
+
+if TYPE_CHECKING:  # the scanner is loaded by who masks, labels or reads a term: a list of jobs waits for none of it
+    from dlp.match import Matcher
 
 Found = TypeVar("Found")
 WAITING = (State.HELD, State.BLOCKED, State.FAILED)
@@ -97,6 +97,9 @@ class Reviews:
     @cached_property
     def matcher(self) -> Matcher:
         """Return the scanner of this site: it masks what people write."""
+        from dlp.service import compiled  # noqa: PLC0415  see above
+        from dlp.service.gate import load_packs  # noqa: PLC0415
+
         config = self._acting.config
         return compiled.matcher(config, load_packs(config), deployment_key(Path(config.store.path).parent))
 
@@ -164,6 +167,8 @@ class Reviews:
 
     def label(self, prefix: str, ruling: Ruling, *, finding: int = 0, rule: str = "", reason: str = "") -> Label:
         """Say of a finding (from 1) that it is right or false, or of a rule that it missed something."""
+        from dlp.service.gate import load_packs  # noqa: PLC0415  see above
+
         said = self._masked(reason) if reason.strip() else ""
         if (ruling is Ruling.MISSED) == bool(finding) or (ruling is Ruling.MISSED) != bool(rule):
             raise UsageError(
@@ -461,6 +466,8 @@ def secret_here(acting: Acting, entry: Entry, job: Job) -> Denial | None:
 
 def term_of(job: Job, moment: float) -> Term | None:
     """Return how the term of a job's marks stands: over only where each of them is; None without such a mark."""
+    from dlp.marks.lint import status  # noqa: PLC0415  see above
+
     today = _day(moment)
     found = [status(one.mark, None, today) for one in job.findings if one.mark is not None]
     stated = [term for term in found if term.standing is not Standing.NONE]
