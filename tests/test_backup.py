@@ -583,6 +583,37 @@ def test_here_where_the_books_are_gone(site: Place) -> None:
     assert trail_holds(site)
 
 
+@pytest.mark.parametrize("way", ["into", "here"])
+def test_a_backup_of_an_earlier_form_of_the_books_is_brought_up(site: Place, way: str) -> None:
+    """What the version before wrote verifies, and is restored as the form of today: same head, same files, no more."""
+
+    def third(members: dict[str, bytes]) -> dict[str, bytes]:
+        scratch = site.root / "scratch.db"
+        scratch.write_bytes(members[bundle.BOOKS])
+        db = sqlite3.connect(scratch)
+        db.executescript("DROP INDEX job_on_its_way_back; ALTER TABLE job DROP COLUMN place; PRAGMA user_version = 3;")
+        db.close()
+        raw = scratch.read_bytes()
+        scratch.unlink()
+        return {**members, bundle.BOOKS: raw}
+
+    path = forged(site, site.root / "one.dlpbackup", third)
+    made = proving.verify(path, given(site.root)).manifest
+    target = site
+    if way == "into":
+        target = Place.at(site.root / "new")
+        restore.restore_into(path, given(site.root), target.root)
+    else:
+        shutil.rmtree(site.state)
+        site.state.mkdir(mode=0o700)
+        restore.restore_here(settings(site), path, given(site.root))
+    assert SqliteStore.is_current(target.state / "gate.db")
+    assert head(target) == (made.seq, made.head)
+    assert start(target) == 3
+    assert trail_holds(target)
+    assert not list(target.root.rglob(".restoring"))
+
+
 def test_a_running_gate_keeps_its_site(site: Place) -> None:
     """The gate holds the books: a restore over them waits until it stands still."""
     shutil.copytree(site.root, site.root.with_name("other"))
