@@ -26,7 +26,7 @@ from dlp.bundle import Member, Part
 from dlp.config import Config
 from dlp.errors import StoreError, UsageError, VaultError
 from dlp.model import Item, State
-from dlp.service import backup, notary, origins, proving, restore, signing, trail
+from dlp.service import backup, laying, notary, origins, proving, restore, signing, trail
 from dlp.service.desk import Desk
 from dlp.service.keys import deployment_key, new_id
 from dlp.service.places import open_vault
@@ -379,7 +379,7 @@ def test_links_and_what_follows_the_end_are_refused() -> None:
 
 def test_a_title_of_a_pack_never_leaves_its_folder(site: Place) -> None:
     """Titles are names of files, whatever somebody wrote there."""
-    where = restore._place(settings(site), "packs-0/0", {"packs-0/0": "../../etc/passwd"}, "N")
+    where = laying.place_of(settings(site), "packs-0/0", {"packs-0/0": "../../etc/passwd"}, "N")
     assert where == site.state / "packs-0.backup-N" / "passwd"
 
 
@@ -505,6 +505,8 @@ def test_over_a_living_site_it_takes_two_and_the_older_one_is_named(site: Place,
     manifest = proving.verify(path, given(site.root)).manifest
     for word in (manifest.head, str(manifest.seq), head_before(site, told)):
         assert word in told.stderr
+    assert head(site) == now
+    assert len(list((site.vault / "q").glob("*.age"))) == len(PICTURES) + 1
     people.run("aud", *words, "--older", "--reason", "演练", check=9)
     people.run("sys", *words, "--older", check=2)
     asked = people.json("sys", *words, "--older", "--reason", "演练")
@@ -579,6 +581,37 @@ def test_here_where_the_books_are_gone(site: Place) -> None:
     assert head(site) == before
     assert start(site) == 3
     assert trail_holds(site)
+
+
+@pytest.mark.parametrize("way", ["into", "here"])
+def test_a_backup_of_an_earlier_form_of_the_books_is_brought_up(site: Place, way: str) -> None:
+    """What the version before wrote verifies, and is restored as the form of today: same head, same files, no more."""
+
+    def third(members: dict[str, bytes]) -> dict[str, bytes]:
+        scratch = site.root / "scratch.db"
+        scratch.write_bytes(members[bundle.BOOKS])
+        db = sqlite3.connect(scratch)
+        db.executescript("DROP INDEX job_on_its_way_back; ALTER TABLE job DROP COLUMN place; PRAGMA user_version = 3;")
+        db.close()
+        raw = scratch.read_bytes()
+        scratch.unlink()
+        return {**members, bundle.BOOKS: raw}
+
+    path = forged(site, site.root / "one.dlpbackup", third)
+    made = proving.verify(path, given(site.root)).manifest
+    target = site
+    if way == "into":
+        target = Place.at(site.root / "new")
+        restore.restore_into(path, given(site.root), target.root)
+    else:
+        shutil.rmtree(site.state)
+        site.state.mkdir(mode=0o700)
+        restore.restore_here(settings(site), path, given(site.root))
+    assert SqliteStore.is_current(target.state / "gate.db")
+    assert head(target) == (made.seq, made.head)
+    assert start(target) == 3
+    assert trail_holds(target)
+    assert not list(target.root.rglob(".restoring"))
 
 
 def test_a_running_gate_keeps_its_site(site: Place) -> None:

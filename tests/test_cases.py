@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -268,9 +270,17 @@ def test_books_that_cannot_be_written_let_nothing_go(office: Office) -> None:
     case = office.approved(job)
     office.desk("op")
     office.store._db.execute("PRAGMA query_only = ON")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="SQLITE_READONLY"):
         office.release(job, case)
     office.store._db.execute("PRAGMA query_only = OFF")
+    office.store._db.execute("PRAGMA busy_timeout = 1")  # nobody lets go: it is told now as it is after half a minute
+    with closing(sqlite3.connect(office.config.store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="SQLITE_BUSY"):
+            office.release(job, case)
+        other.execute("ROLLBACK")
+    assert office.store.get(job.id).state is State.HELD
+    assert office.store.record(CASES, case).cleared == ()
     assert office.site.files(office.site.released) == []
     assert office.release(job, case).state is State.RELEASED
 

@@ -276,6 +276,33 @@ def test_what_is_frozen_is_kept_beyond_its_retention(tmp_path: Path, gate: Gate)
     works.store.close()
 
 
+BLOCKING = """
+[[policy.clauses]]
+name = "identity"
+action = "block"
+when = { type = ["cn_resident_id"] }
+say = "身份证号不得外发"
+"""
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_with_accounts_what_is_blocked_is_kept_until_a_list_is_erased(tmp_path: Path, gate: Gate, days: int) -> None:
+    """SR-15: 0 days keep nothing where nobody has an account; with accounts evidence is kept, and outlasts a start."""
+    works = Works(tmp_path, gate, vault=f"block_retention_days = {days}\n", extra=BLOCKING)
+    q = works.place.vault / "q"
+    alone_ = works.run("a.txt", CONTRACT)
+    assert alone_.state is State.BLOCKED
+    assert [path.stem for path in q.iterdir()] == ([alone_.item.id] if days else [])
+    People(works.store, works.config.people).begin(FIRST)
+    kept = works.run("b.txt", CONTRACT)
+    assert kept.state is State.BLOCKED
+    works.again()
+    assert kept.item.id in [path.stem for path in q.iterdir()]
+    event = [event for event in works.store.events() if event.kind == "blocked"][-1]
+    assert (event.job, event.body["evidence"]) == (kept.item.id, True)
+    works.store.close()
+
+
 def freeze_when(works: Works, sha256: str, kind: str) -> Callable[..., object]:
     """Return a `move` that has the file frozen right after an event of a kind was committed."""
     whole = works.store.move

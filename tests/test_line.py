@@ -105,6 +105,28 @@ def test_without_retention_a_blocked_file_is_destroyed(tmp_path: Path) -> None:
     assert not list((site.vault / "q").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("key", "code"), [("state/audit.key", 5), ("vault/work.age-key", 6), ("vault/recipient.txt", 6)]
+)
+def test_a_key_that_is_missing_stops_the_start_and_loses_nothing(site: Place, key: str, code: int) -> None:
+    """Nothing is taken and no key is made in its stead; laid back, the gate goes on with what lies there."""
+    site.put("通报.txt", "内部资料 注意保存\n关于近期工作的通报\n".encode())
+    site.run("run", "--once")
+    held = sorted((site.vault / "q").iterdir())
+    site.put("函.txt", LETTER)
+    aside = (site.root / key).rename(site.root / "aside")
+    told = site.run("run", "--once", check=code)
+    assert key.rsplit("/", 1)[-1] in told.stderr
+    assert not (site.root / key).exists()
+    assert (site.outbox / "函.txt").read_bytes() == LETTER
+    assert sorted((site.vault / "q").iterdir()) == held
+    aside.rename(site.root / key)
+    site.run("run", "--once")
+    assert (site.released / "函.txt").read_bytes() == LETTER
+    assert site.jobs() == {"通报.txt": "held"}
+    site.run("audit", "verify")
+
+
 def test_a_name_that_is_taken_gets_a_number(site: Place) -> None:
     """Nothing in the release folder is ever overwritten."""
     (site.released / "a.txt").write_bytes(b"old")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import http.server
+import signal
 import socket
 import socketserver
 import ssl
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -28,7 +32,8 @@ from dlp.copies import COPIES, Copy
 from dlp.errors import ConfigError
 from dlp.model import Action, Item, Level, Regime, State, Verdict
 from dlp.notice import MARKS, NOTICES, QUEUED, SENT, Notice
-from dlp.service import notices, sending
+from dlp.service import notices, sending, trail
+from dlp.service.gate import Gate
 from dlp.service.keys import new_id
 from dlp.service.notices import Notifier
 from dlp.service.sending import NotSentError
@@ -36,6 +41,7 @@ from dlp.store import Job
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from sites import lay
+from works import Works, gate_of
 
 SECRET_NAME = "张三的身份证.docx"
 
@@ -140,6 +146,13 @@ class Post:
         """End it."""
         self.server.shutdown()
         self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    """Give one sandbox and scanner."""
+    with gate_of(tmp_path_factory.mktemp("gate")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -256,6 +269,111 @@ def test_a_notifier_that_was_killed_goes_on_where_it_was(site: Site, hook: Hook)
     assert [one["job"] for one in hook.got][2:] == [third.id, third.id]
     assert hook.keys[2] == hook.keys[3]
     assert site.count(QUEUED) == 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dlp import config
+from dlp.service.notices import Notifier
+from dlp.store.entry import Entry
+from dlp.store.sqlite import SqliteStore
+
+left = 0
+
+
+def stepping(step):
+    def around(*args):
+        reach()
+        made = step(*args)
+        reach()
+        return made
+    return around
+
+
+def reach():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+settings = config.read(Path(sys.argv[1]))
+Entry.finish = stepping(Entry.finish)
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        left = int(line)
+        notifier = Notifier(settings, SqliteStore.open(settings.store.path, create=False))
+        notifier._channels = {name: stepping(send) for name, send in notifier._channels.items()}
+        notifier.look()
+        notifier.send()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_killed_around_every_commit_and_every_sending(site: Site, hook: Hook) -> None:
+    """With kill -9: each notice arrives, at most the one in hand twice and under one number, and the trail holds."""
+    points, twice = 0, 0
+    command = [sys.executable, "-c", KILLED, str(site.config.store.path.parents[1] / "config.toml")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as mortal:
+        assert mortal.stdin is not None
+        assert mortal.stdout is not None
+        while True:
+            jobs = [site.job(State.HELD) for _ in range(2)]
+            before = len(hook.got)
+            mortal.stdin.write(f"{points + 1}\n")
+            end = int(mortal.stdout.readline())
+            site.notifier = Notifier(site.config, site.store)
+            site.turn()
+            site.turn()
+            told = Counter(one["job"] for one in hook.got[before:])
+            assert set(told) == {job.id for job in jobs}, points
+            assert told.total() - len(told) <= 1, points
+            twice += told.total() - len(told)
+            assert len(set(hook.keys[before:])) == len(told), points
+            assert site.count(QUEUED) == 0
+            if end == 0:
+                assert told.total() == len(jobs)
+                break
+            assert end == -signal.SIGKILL
+            points += 1
+        mortal.stdin.close()
+    assert points == 12  # the beginning, the queueing, and of two notices sending and noting: before and after each
+    assert twice == 4  # of each notice: killed once it was sent, and before that was committed
+    assert trail.verify(site.config, site.store).holds
+
+
+def test_a_title_with_hits_goes_nowhere(tmp_path: Path, hook: Hook, gate: Gate) -> None:
+    """A name that holds secrets, through the whole gate: no part of it in a notice, in the queue or in the trail."""
+    post = Post()
+    settings = f"""
+[notices]
+webhooks = ["{hook.url}"]
+host = "127.0.0.1"
+port = {post.port}
+tls = "none"
+from = "gate@example.cn"
+to = ["sec@example.cn"]
+"""
+    works = Works(tmp_path, gate, extra=settings)
+    notifier = Notifier(works.config, works.store)
+    notifier.look()
+    held = works.run("张三身份证110101199003071233电话13812345678.txt", "身份证号：110101199003071233\n".encode())
+    withheld = works.run("机密★10年 玄鸟计划13812345678.txt", "机密★10年\n关于玄鸟计划的方案\n".encode())
+    assert (held.state, withheld.state) == (State.HELD, State.WITHHELD)
+    notifier.look()
+    notifier.send()
+    assert {one["job"] for one in hook.got} == {held.item.id, withheld.item.id}
+    assert len(post.mails) == len(hook.got)
+    queue = [works.store.records(NOTICES), [e for e in works.store.events() if e.kind.startswith("notice")]]
+    mails = [[*mail.items(), mail.get_content()] for mail in post.mails]
+    for said in (hook.got, hook.keys, mails, queue):
+        for word in ("张三", "110101199003071233", "199003", "13812345678", "玄鸟", ".txt"):
+            assert word not in str(said), word
+    works.store.close()
+    post.close()
 
 
 def test_what_no_server_takes_is_tried_again(site: Site, hook: Hook) -> None:

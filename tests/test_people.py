@@ -18,6 +18,7 @@ from dlp.rights import RIGHTS, Operation, Role, right
 from dlp.service import accounts
 from dlp.service.acting import Acting
 from dlp.service.people import People
+from dlp.service.second import CHANGES, WAITING
 from dlp.store.sqlite import SqliteStore
 from staff import FIRST, PASSWORD, House, hash_quickly
 
@@ -273,6 +274,29 @@ def test_a_refusal_is_in_the_trail(house: House) -> None:
     *_, event = house.store.events()
     assert (event.kind, event.actor) == ("denied", "aud")
     assert event.body == {"operation": "account.add", "subject": "x", "why": "no-right"}
+
+
+def test_what_cannot_be_done_when_it_is_confirmed_is_in_the_trail(house: House) -> None:
+    """The account was added meanwhile, or a role excludes another one: nothing is written but the refusal, by name."""
+    words = {"name": "李四密语", "natural": "n-li", "unit": "综合科"}
+    first, late = (house.seconds("sys").ask(Operation.ACCOUNT_ADD, "li", words) for _ in range(2))
+    house.seconds("sec").confirm(first.id)
+    roles = house.seconds("sec").ask(Operation.ROLE_CHANGE, "li", {"roles": ["auditor", "operator"]})
+    for change, second, error, why in ((late, "sec", Conflict, "conflict"), (roles, "sys", Denied, "denied")):
+        records, head = house.store.digests()[1], house.store.head()[0]
+        with pytest.raises(error):
+            house.seconds(second).confirm(change.id)
+        (event,) = house.store.events(head)
+        assert (event.kind, event.actor, event.job) == ("denied", second, "")
+        assert event.body == {
+            "operation": change.operation.value,
+            "subject": "li",
+            "change": change.id,
+            "why": why,
+        }
+        assert house.store.digests()[1] == records
+        assert house.store.record(CHANGES, change.id).state == WAITING
+    assert "李四密语" not in str([event.body for event in house.store.events()])
 
 
 def roles_of_the_matrix() -> Iterator[tuple[Role, Operation]]:

@@ -84,6 +84,35 @@ def test_one_that_fails_is_in_the_log_the_trail_and_the_doctor(site: Place, capl
     store.close()
 
 
+def keys_here(site: Place) -> doctor.Check:
+    """Return what the doctor says of the private halves of the keys of backups."""
+    (check,) = doctor._backup_keys(config.read(site.config))
+    return check
+
+
+def test_the_private_half_of_a_backup_on_this_machine_is_told(site: Place) -> None:
+    """Wherever keys of the site lie, under whatever name, and also where it is the key of the vault; not elsewhere."""
+    away = site.root / "away"
+    away.mkdir()
+    made = site.root / "officer.key"
+    for name in ("officer.key", "renamed", "vault/officer", "state/officer", "backups/officer"):
+        path = site.root / name
+        path.parent.mkdir(exist_ok=True)
+        made = made.rename(path)
+        check = keys_here(site)
+        assert not check.ok
+        assert str(path) in check.say.zh
+        assert str(path) in check.say.en
+        assert check.say.zh != check.say.en
+    assert doctor._backup_keys in doctor.LOOKS
+    made.rename(away / "officer.key")  # a folder that is carried away
+    assert keys_here(site).ok
+    shutil.copy(site.vault / "recipient.txt", site.root / "officer.key.pub")
+    assert str(site.vault / "identity.age-key") in keys_here(site).say.en
+    (site.root / "officer.key.pub").write_text("no key", encoding="utf-8")
+    assert not keys_here(site).ok
+
+
 def test_hours_without_a_folder_or_anybody_to_seal_to_are_refused(tmp_path: Path) -> None:
     """Told when the configuration is read, with the key."""
     with pytest.raises(ConfigError) as told:

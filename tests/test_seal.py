@@ -22,6 +22,7 @@ from dlp import audit, ratchet
 from dlp.audit import KEYED, Wrong
 from dlp.errors import StoreError
 from dlp.ratchet import Key, Ratchet
+from dlp.store.schema import VERSION
 from dlp.store.sqlite import KEY_FILE, SqliteStore
 
 FIRST = bytes(range(32))
@@ -434,4 +435,4 @@ def test_the_key_file_is_made_private_whatever_the_umask(path: Path) -> None:
     finally:
         os.umask(old)
     assert path.with_name(KEY_FILE).stat().st_mode & 0o777 == 0o600
-    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (3,)
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (VERSION,)

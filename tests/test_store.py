@@ -10,7 +10,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,48 @@ def bring_with(store: SqliteStore, number: int, to: State) -> Job:
         more = {"verdict": verdict} if state is State.DECIDED else {}
         job = store.move(job.id, expect=job.state, to=state, actor="gate", kind="job.moved", body={}, **more)
     return job
+
+
+def add_withheld(store: SqliteStore, places: Sequence[str]) -> tuple[Job, ...]:
+    """Add withheld jobs at once, one for each place where a copy is laid out for its owner (empty: it is back)."""
+    jobs = tuple(evolve(new(n), state=State.WITHHELD, place=place) for n, place in enumerate(places, 1))
+    with store.change() as entry:
+        for job in jobs:
+            entry.add(job)
+        entry.append("gate", "job.taken", "", {})
+    return jobs
+
+
+def steps_of(store: SqliteStore) -> tuple[int, tuple[Job, ...]]:
+    """Ask for what is under way, also back; return how many steps SQLite took for it, and what it is."""
+    count = 0
+
+    def one() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    store._db.set_progress_handler(one, 1)
+    found = (*store.unfinished(), *store.on_their_way_back())
+    store._db.set_progress_handler(None, 1)
+    return count, found
+
+
+def back_to_3(db: sqlite3.Connection) -> None:
+    """Take away what the fourth form of the books has more than the third."""
+    db.execute("DROP INDEX job_on_its_way_back")
+    db.execute("ALTER TABLE job DROP COLUMN place")
+
+
+def shape(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Give every table with its columns, and every index with its condition."""
+    names = db.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql <> ''"
+    ).fetchall()
+    tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    info = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
+    columns = [(table, str(sorted(db.execute(info, (table,))))) for (table,) in tables]
+    return names + columns
 
 
 def level_of(job: Job) -> Level | None:
@@ -481,6 +523,25 @@ class StoreContract(ABC):
         ended = {s for s in State if not NEXT[s]} | {State.HELD, State.REJECTED, State.WITHHELD}
         assert set(on_their_way) | ended == set(State)
 
+    def test_jobs_on_their_way_back_come_oldest_first(self, store: SqliteStore) -> None:
+        """Withheld, with a place: not before, not once the file is back, and no job of another state."""
+        first = bring(store, 1, State.WITHHELD)
+        second = bring(store, 2, State.DECIDED)
+        third = bring(store, 3, State.DECIDED)
+        fourth = bring(store, 4, State.RELEASING)
+        step = {"actor": "gate", "kind": "job.moved", "body": {}}
+        store.move(fourth.id, expect=State.RELEASING, to=State.RELEASING, **step, place="外发/c")
+        late, early = (
+            store.move(job.id, expect=State.DECIDED, to=State.WITHHELD, **step, place="外发-退还/a")
+            for job in (third, second)
+        )
+        assert store.on_their_way_back() == (early, late)
+        store.move(early.id, expect=State.WITHHELD, to=State.WITHHELD, **step, place="")
+        store.move(first.id, expect=State.WITHHELD, to=State.WITHHELD, **step, place="外发-退还/b")
+        assert [job.id for job in store.on_their_way_back()] == [first.id, late.id]
+        store.move(late.id, expect=State.WITHHELD, to=State.HANDED_OVER, **step)
+        assert [job.id for job in store.on_their_way_back()] == [first.id]
+
     def test_events_come_in_order_and_from_a_point(self, store: SqliteStore) -> None:
         """More than one page of 1000 comes without a gap or a double, and the chain is whole."""
         for n in range(2005):
@@ -720,11 +781,40 @@ class TestSqlite(StoreContract):
         job = add(store)
         head = store.head()
         store._db.execute("DROP TABLE record")
+        back_to_3(store._db)
         store._db.execute("PRAGMA user_version = 2")
         store.close()
         store = SqliteStore.open(path, create=False)
         assert (store.get(job.id), store.head(), store.records(NOTES)) == (job, head, ())
         put(store, Note(id="a", text="甲"))
+        store.close()
+
+    def test_what_stays_withheld_costs_nothing_to_whoever_carries_on(self, store: SqliteStore) -> None:
+        """With 10,000 withheld jobs SQLite takes not one step more for what is under way than with none; no sort."""
+        back = evolve(new(0), state=State.WITHHELD, place="外发-退还/a")
+        with store.change() as entry:
+            entry.add(back)
+            entry.append("gate", "job.taken", "", {})
+        alone = steps_of(store)
+        assert alone[1] == (back,)
+        add_withheld(store, [""] * 10_000)
+        assert store.count((State.WITHHELD,)) == 10_001
+        assert steps_of(store) == alone
+        (plan,) = store._db.execute(f"EXPLAIN QUERY PLAN {schema.ON_THEIR_WAY_BACK}").fetchall()
+        assert plan[3] == "SCAN job USING INDEX job_on_its_way_back"
+
+    def test_books_of_the_third_form_are_brought_up(self, store: SqliteStore, path: Path) -> None:
+        """Each job's place gets a column: what is on its way back is found, whatever came before is as it was."""
+        jobs = add_withheld(store, ("外发-退还/a", "", "外发-退还/b", *[""] * 600, "外发-退还/c"))
+        head, fresh = store.head(), shape(store._db)
+        back_to_3(store._db)
+        store._db.execute("PRAGMA user_version = 3")
+        assert shape(store._db) != fresh
+        store.close()
+        store = SqliteStore.open(path, create=False)
+        assert store.on_their_way_back() == tuple(job for job in jobs if job.place)
+        assert (store.jobs(), store.head()) == (jobs[::-1], head)
+        assert sorted(shape(store._db)) == sorted(fresh)
         store.close()
 
     @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed (Debian package: strace)")

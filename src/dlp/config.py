@@ -130,9 +130,9 @@ class VaultSpec(Frozen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: Path = Path("quarantine/identity.age-key")
     work_key: Path = Path("quarantine/work.age-key")
     block_retention_days: Annotated[int, Meta(ge=0)] = 30
-    """How long the sealed copy of a blocked file stays as evidence; 0 keeps none.
+    """How long the sealed copy of a blocked file stays as evidence; 0 keeps none where there are no accounts.
 
-    With accounts nothing goes by the clock: afterwards it may go on a destruction list.
+    With accounts it is kept whatever is set, and nothing goes by the clock: afterwards it may go on a destruction list.
     """
     outside: Path | None = None
     """A file of age public keys whose private halves are on no machine of this gate: for `site.withhold = "seal"`."""
@@ -667,8 +667,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         "passwords: 密码表文件，每行一个，用于尝试打开加密文件。Files of passwords tried on encrypted documents.",
     ),
     "vault": (
-        "隔离库与密钥。identity 是私钥，可放在别的机器上；block_retention_days 0 不留存拦截件；有账号时期满不自毁",
-        "identity is the private key, best on another machine; 0 days keeps none; with accounts no clock ends it",
+        "隔离库与密钥。identity 是私钥，可放在别的机器上。block_retention_days 0：没有账号时不留存拦截件；",
+        "有账号时一律留存，期满（0 即随时）可列入销毁清单，只凭清单销毁，不自毁。",
+        "identity is the private key, best on another machine. 0 days: without accounts nothing blocked is kept;",
+        "with accounts it always is, may go on a destruction list after so many days, and ends on a list alone.",
     ),
     "store": ("任务库与审计链。Jobs and the audit chain.",),
     "audit": (

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -147,18 +147,32 @@ def write_new(path: Path, body: int | bytes | Iterable[bytes], *, mode: int = 0o
 
     FileExistsError when the name is taken, FileNotFoundError when its folder is missing.
     """
-    part = f".{path.name[:40]}.{os.getpid()}.part".encode()
+
+    def write(fd: int) -> None:
+        if isinstance(body, int):
+            copy_all(body, fd)
+        else:
+            for piece in (body,) if isinstance(body, bytes) else body:
+                write_all(fd, piece)
+
+    make_new(path, write, part=f".{path.name[:40]}.{os.getpid()}.part", mode=mode)
+
+
+def make_new(path: Path, write: Callable[[int], object], *, part: str, mode: int) -> int:
+    """Have `write` fill the new file `path`, under the name `part` until it is whole and synced; return its size.
+
+    What a crash leaves under that name is locked while somebody writes it, so that whoever clears up can tell.
+    """
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
         try:
-            if isinstance(body, int):
-                copy_all(body, fd)
-            else:
-                for piece in (body,) if isinstance(body, bytes) else body:
-                    write_all(fd, piece)
+            with suppress(OSError):  # a share that knows no locks: what is left there stays until somebody removes it
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write(fd)
             os.fsync(fd)
-            rename_new(folder, part, os.fsencode(path.name))
+            size = os.fstat(fd).st_size
+            rename_new(folder, os.fsencode(part), os.fsencode(path.name))
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=folder)
@@ -168,3 +182,4 @@ def write_new(path: Path, body: int | bytes | Iterable[bytes], *, mode: int = 0o
         os.fsync(folder)
     finally:
         os.close(folder)
+    return size

@@ -39,6 +39,7 @@ _PLAIN = {
     "blocked": "blocked",
     "must-report": "must-report",
     "incident-opened": "must-report",
+    "withheld": "must-report",  # its incident is opened with it, in the same event
     "stopped": "gate-stopped",
     "checkpoint-failed": "audit-broken",
     "missing": "audit-broken",

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self, cast
@@ -23,6 +23,9 @@ from dlp import durable
 from dlp.errors import VaultError
 from dlp.model import Say
 from dlp.store import Sealed
+
+PRIVATE_MARK = "AGE-SECRET-KEY-"
+MOST_KEY = 4_096  # bytes: a file of keys is never larger
 
 
 class Taken(NamedTuple):
@@ -453,6 +456,20 @@ def read_recipients(path: Path) -> tuple[x25519.Recipient, ...]:
         raise _damaged_key(path) from err
     if not found:
         raise _damaged_key(path)
+    return found
+
+
+def private_halves(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return the private keys of age that lie in these folders, by their public halves; what is no key is passed by."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*")):
+            try:
+                if path.is_file() and path.stat().st_size <= MOST_KEY:
+                    mine = (line for line in _keys_in(path) if line.startswith(PRIVATE_MARK))
+                    found |= {str(x25519.Identity.from_str(line).to_public()): path for line in mine}
+            except (OSError, UnicodeDecodeError, pyrage.IdentityError):
+                continue  # not to be read by whoever asks, or no key
     return found
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import click
 
-from dlp import certificate
-from dlp.cli import approvals, faces, papers, persons, reviews
+from dlp.cli import approvals, faces, papers, persons, reviews, sheet
 from dlp.cli.faces import tr
 from dlp.errors import DlpError
 from dlp.model import Level, State
@@ -129,25 +128,8 @@ def show(config_path: Path | None, job_id: str, paper: Papers, *, as_json: bool)
 
 
 def _show(job: Job, review: Review | None, labels: tuple[Label, ...]) -> None:
-    item, lang = job.item, faces.language()
-    rows = [
-        (tr("编号", "job"), job.id),
-        (tr("文件", "file"), item.path),
-        (tr("状态", "state"), STATES[job.state].to(lang)),
-        (tr("来源", "source"), f"{item.source} {item.owner}".strip()),
-        (tr("收到", "received"), records.moment(job.created)),
-        (tr("大小", "size"), f"{item.size:,} B"),
-        (tr("类型", "media"), item.media or "-"),
-        ("SHA-256", item.sha256 or "-"),
-    ]
-    if job.coverage is not None:
-        rows.append((tr("读取", "read"), job.coverage.to(lang)))
-    if job.note is not None:
-        rows.append((tr("说明", "note"), job.note.to(lang)))
-    if job.certificate:
-        rows.append((tr("证明编号", "certificate"), certificate.digest(certificate.read(job.certificate))))
-    for name, value in rows:
-        faces.say(f"{name}{tr('：', ': ')}{value}")
+    lang = faces.language()
+    sheet.show(job)
     reviews.show(review, labels)
     verdict = job.verdict
     if verdict is None:

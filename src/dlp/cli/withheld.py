@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dlp.cli import faces, persons
+from dlp.cli import faces, persons, sheet
 from dlp.cli.faces import tr
 from dlp.service import records
 from dlp.service.receipt import STATES
@@ -49,18 +49,7 @@ def show(config_path: Path | None, job_id: str, *, as_json: bool) -> None:
     if as_json:
         faces.line(records.job(job, whole=True))
         return
-    lang, item = faces.language(), job.item
-    for name, value in (
-        (tr("编号", "job"), job.id),
-        (tr("文件", "file"), item.path),
-        (tr("状态", "state"), STATES[job.state].to(lang)),
-        (tr("来源", "source"), f"{item.source} {item.owner}".strip()),
-        (tr("收到", "received"), records.moment(job.created)),
-        (tr("大小", "size"), f"{item.size:,} B"),
-        ("SHA-256", item.sha256),
-        (tr("说明", "note"), job.note.to(lang) if job.note else "-"),
-    ):
-        faces.say(f"{name}{tr('：', ': ')}{value}")
+    sheet.show(job)
     titles = (tr("标志", "mark"), tr("页", "page"), tr("部件", "part"))
     faces.table(titles, ((f.masked, str(f.page or "-"), "/".join(f.part) or "-") for f in job.findings))
 

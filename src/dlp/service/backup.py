@@ -213,28 +213,13 @@ def _write(path: Path, pieces: Iterator[bytes], to: Sequence[x25519.Recipient]) 
     """Write a file that is whole or not there; return its size."""
     for left in path.parent.glob(".wenyin-gate-*.part"):
         _drop_left(left)
-    part = path.with_name(f".wenyin-gate-{os.getpid()}-{new_id(time.time())}.part")
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = os.open(part.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
-        try:
-            with suppress(OSError):  # a share that knows no locks: what is left there stays until somebody removes it
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with os.fdopen(fd, "wb", closefd=False) as out:
-                bundle.seal(pieces, out, to)
-            os.fsync(fd)
-            size = os.fstat(fd).st_size
-            durable.rename_new(folder, os.fsencode(part.name), os.fsencode(path.name))
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(part.name, dir_fd=folder)
-            raise
-        finally:
-            os.close(fd)
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return size
+
+    def write(fd: int) -> None:
+        with os.fdopen(fd, "wb", closefd=False) as out:
+            bundle.seal(pieces, out, to)
+
+    part = f".wenyin-gate-{os.getpid()}-{new_id(time.time())}.part"
+    return durable.make_new(path, write, part=part, mode=0o600)
 
 
 def _drop_left(part: Path) -> None:

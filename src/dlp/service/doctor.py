@@ -23,7 +23,7 @@ from dlp.service.gate import load_packs
 from dlp.sources.printer import PrinterSource
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import KEY_FILE, SqliteStore
-from dlp.vault import read_recipients
+from dlp.vault import private_halves, read_recipients
 
 LATE_NOTICE = 3_600.0  # seconds
 LEAST_FREE = 1 << 30  # bytes: room for a day's quarantine of a small shop
@@ -261,6 +261,32 @@ def _backups(config: Config) -> Iterator[Check]:
     yield Check(name="backup", ok=not late, say=old if late else say, exit=5)
 
 
+def _backup_keys(config: Config) -> Iterator[Check]:
+    """Look for private keys where keys of this site lie: no look at a whole disk finds all of them."""
+    if not config.backup.recipients:
+        return
+    files = [*config.backup.recipients, config.vault.identity, config.vault.work_key, config.store.path]
+    folders = {Path(path).parent.absolute() for path in files} | {Path(config.vault.folder).absolute()}
+    if config.backup.folder is not None:
+        folders.add(Path(config.backup.folder).absolute())
+    try:
+        named = {str(one) for path in config.backup.recipients for one in read_recipients(Path(path))}
+    except DlpError as err:
+        yield Check(name="backup key", ok=False, say=err.say, exit=err.exit)
+        return
+    here = [path for public, path in private_halves(sorted(folders)).items() if public in named]
+    if not here:
+        none = Say(f"备份公钥 {len(named)} 个，未见私钥在本机", f"{len(named)} public keys, no private half seen here")
+        yield Check(name="backup key", ok=True, say=none)
+    for path in here:
+        say = Say(
+            f"备份的私钥在本机：{path}；机器损毁则备份打不开，控制本机者可读备份。请移到机外保管，本机不留",
+            f"the private key of the backups is here: {path}. Lost with the machine, no backup opens; whoever owns "
+            "the machine reads them all. Carry it away, and leave none here",
+        )
+        yield Check(name="backup key", ok=False, say=say)
+
+
 def _notices(config: Config) -> Iterator[Check]:
     ways = len(sending.channels(config))
     if not ways:
@@ -303,6 +329,7 @@ LOOKS: tuple[Callable[[Config], Iterator[Check]], ...] = (
     _certificates,
     _trail,
     _backups,
+    _backup_keys,
     _notices,
     _space,
 )

@@ -246,8 +246,7 @@ class Line:
 
     def unfinished(self) -> tuple[Job, ...]:
         """Return the jobs that are still on their way: also back to where they came from."""
-        back = (job for job in self.store.jobs((State.WITHHELD,)) if job.place)
-        return (*self.store.unfinished(), *back)
+        return (*self.store.unfinished(), *self.store.on_their_way_back())
 
     def repeat(self, job: Job) -> None:
         """Tell once more what was decided on a job that did not leave as it came: it may not have been heard."""
@@ -621,7 +620,9 @@ class Line:
 
     def _block(self, job: Job, source: Channel, seen: Inspection, body: int | None) -> Outcome:
         frozen = incident.frozen(self.store, job.item.sha256) is not None
-        keep = frozen or self.config.vault.block_retention_days > 0
+        # With accounts nothing goes without a list (SR-15): what was not kept could be on none.
+        listed = not destructions.by_clock(self.config, self.store)
+        keep = frozen or listed or self.config.vault.block_retention_days > 0
         if keep:
             self.vault.close_to_public(job.id, body)
         self._tell(job, source, seen, Action.BLOCK, None)

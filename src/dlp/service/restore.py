@@ -1,9 +1,10 @@
 """A backup laid out again: into an empty folder, or in the place of what is here.
 
-The order is the guarantee. All of the backup is laid out beside its places, synced, and looked at; nothing has changed
-until then. Into a folder, one rename makes it appear. In the place of a site, the renames are written down first
-(`restoring.json`): a crash before that line leaves the old site, a crash after it leaves the new one, because whoever
-opens the site next finishes them (`finish`). What was there is kept beside, under another name: nothing is lost.
+The order is the guarantee. All of the backup is laid out beside its places, synced, and looked at (`service.laying`);
+nothing has changed until then. Into a folder, one rename makes it appear. In the place of a site, the renames are
+written down first (`restoring.json`): a crash before that line leaves the old site, a crash after it leaves the new
+one, because whoever opens the site next finishes them (`finish`). What was there is kept beside, under another name:
+nothing is lost.
 
 The audit key is not in a backup. What is laid down in its place says that a key has to begin; until then nothing can be
 written, and the end of the trail is the one of the backup. The next start begins a new key in the trail, and the trail
@@ -13,29 +14,26 @@ tells of the restore (`origins.begin`). A state of the key that was used after t
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from pyrage import x25519
 
-from dlp import bundle, durable, ratchet
+from dlp import bundle, durable
 from dlp import config as configuration
 from dlp.bundle import Manifest
 from dlp.config import Config
-from dlp.errors import ConfigError, Denied, DlpError, StoreError, UsageError
-from dlp.model import Frozen, Say, evolve
-from dlp.ratchet import Key, Ratchet
+from dlp.errors import Denied, StoreError, UsageError
+from dlp.model import Frozen, Say
+from dlp.ratchet import Ratchet
 from dlp.rights import Operation, Why, right
 from dlp.service import backup, origins, proving
 from dlp.service.acting import Acting
 from dlp.service.certify import state_folder
+from dlp.service.laying import Laying, books_key, drop, landed, make_folder, sync, unpacked
 from dlp.service.proving import Given, Verified
 from dlp.service.second import CHANGES, DONE, Change, Doing, Seconds
 from dlp.store.entry import Entry
@@ -63,179 +61,6 @@ class Head(NamedTuple):
 
     seq: int
     hash: str
-
-
-# where things go
-
-
-def landed(config: Config, root: Path) -> Config:
-    """Return a configuration whose own places are all inside `root`; what lay elsewhere gets a place there."""
-
-    def at(path: Path, other: str) -> Path:
-        path = Path(path)
-        return path if root in path.parents else root / other
-
-    def each(paths: Sequence[Path], other: str, end: str = "") -> tuple[Path, ...]:
-        return tuple(at(path, f"{other}-{n}{end}") for n, path in enumerate(paths))
-
-    vault, audit = config.vault, config.audit
-    return evolve(  # type: ignore[no-any-return]
-        config,
-        store=evolve(config.store, path=at(config.store.path, "state/gate.db")),
-        vault=evolve(
-            vault,
-            folder=at(vault.folder, "quarantine"),
-            identity=at(vault.identity, "quarantine/identity.age-key"),
-            work_key=at(vault.work_key, "quarantine/work.age-key"),
-        ),
-        audit=evolve(
-            audit,
-            checkpoints=at(audit.checkpoints, "state/checkpoints.jsonl"),
-            recipients=each(audit.recipients, "audit-recipient", ".txt"),
-        ),
-        backup=evolve(config.backup, recipients=each(config.backup.recipients, "backup-recipient", ".txt")),
-        packs=evolve(
-            config.packs,
-            folders=each(config.packs.folders, "packs"),
-            words=each(config.packs.words, "words", ".txt"),
-        ),
-        sandbox=evolve(config.sandbox, passwords=each(config.sandbox.passwords, "passwords", ".txt")),
-    )
-
-
-def _place(config: Config, name: str, titles: dict[str, str], number: str) -> Path:
-    """Return where a member goes at a site of this configuration."""
-    state = state_folder(config)
-    if name == bundle.BOOKS:
-        return Path(config.store.path)
-    if name.startswith(bundle.OBJECT):
-        return Path(config.vault.folder) / "q" / name.removeprefix(bundle.OBJECT)
-    known = backup.public_of(config) | backup.settings_of(config)
-    if name in known:
-        return known[name]
-    group, _, index = name.partition("/")
-    title = Path(titles.get(name, index)).name
-    if group.startswith("packs-") and title not in ("", ".", ".."):
-        n = int(group.removeprefix("packs-"))
-        folders = config.packs.folders
-        return (Path(folders[n]) if n < len(folders) else state / f"{group}.backup-{number}") / title
-    # The configuration of the backup, and what only that names: for whoever sets the site up to look at.
-    return state / f"{group}{f'-{index}' if index else ''}.backup-{number}"
-
-
-class _Laying:
-    """Lays members out as they come: `stage` says where, given the final place."""
-
-    def __init__(self, plan: Callable[[bytes, bundle.Contents], tuple[Config, Callable[[Path], Path]]]) -> None:
-        self._plan = plan
-        self._stage: Callable[[Path], Path] = lambda path: path
-        self._file: BinaryIO | None = None
-        self._name = ""
-        self._raw = bytearray()
-        self._digest = hashlib.sha256()
-        self.config: Config | None = None
-        self.contents: bundle.Contents | None = None
-        self.small: dict[str, bytes] = {}
-        self.laid: dict[str, tuple[Path, Path]] = {}
-        """Member -> where it lies, where it goes."""
-
-    def begin(self, name: str, size: int) -> None:
-        self._name, self._raw = name, bytearray()
-        early = name in (bundle.CONFIG, bundle.CONTENTS)
-        if not early and (self.config is None or self.contents is None):
-            raise ValueError("the configuration does not come first")
-        if early or name == bundle.KEYS:
-            if size > bundle.MOST_SMALL:
-                raise ValueError("a member is larger than any that a backup has")
-            return
-        assert self.config is not None  # noqa: S101  seen above
-        assert self.contents is not None  # noqa: S101  seen above
-        place = _place(self.config, name, self.contents.titles, self.contents.number)
-        self._open(name, place)
-
-    def _open(self, name: str, place: Path) -> None:
-        path = self._stage(place)
-        _folder(path.parent)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._file = os.fdopen(fd, "wb")
-        self.laid[name] = (path, place)
-
-    def piece(self, data: bytes) -> None:
-        if self._file is not None:
-            self._file.write(data)
-        if self._file is None or self._name == "state/audit.origin":
-            self._raw += data
-
-    def end(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
-        self.small[self._name] = bytes(self._raw)
-        if self._name == bundle.CONTENTS:
-            self.contents = msgspec.json.decode(self._raw, type=bundle.Contents)
-            self.config, self._stage = self._plan(self.small.get(bundle.CONFIG, b""), self.contents)
-
-    def put(self, name: str, place: Path, raw: bytes) -> None:
-        """Lay out what is no member as it came: a key, a note, the configuration."""
-        self._open(name, place)
-        self._name = name
-        self.piece(raw)
-        self.end()
-
-    def lay_key(self, place: Path, *, seq: int, sealed: bool) -> None:
-        """Lay down that a key has to begin: nothing is written to this trail before one does."""
-        path = self._stage(place)
-        key = Ratchet(path)
-        key.lay()
-        if sealed:
-            with key.held() as held:
-                held.write(Key(seq + 1, secrets.token_bytes(ratchet.SIZE), begun=False))
-        self.laid[KEY_FILE] = (path, place)
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-def _folder(path: Path) -> None:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _unpacked(file: Path, laying: _Laying, given: Given) -> tuple[Verified, Config]:
-    """Lay all of a backup out beside its places, and look at it. StoreError or AuditBroken where it cannot be used."""
-    try:
-        manifest = proving.opened(file, laying, given.identity)
-    except (msgspec.MsgspecError, FileExistsError, ConfigError) as err:
-        why = err.say if isinstance(err, DlpError) else Say("内容不合格式", "it holds what no backup has")
-        raise proving.bad(file, why) from err
-    finally:
-        laying.close()
-    config = laying.config
-    if config is None or laying.contents is None or bundle.BOOKS not in laying.laid:
-        raise proving.bad(file, Say("其中没有任务库", "there are no books in it"))
-    books = laying.laid[bundle.BOOKS][0]
-    verified = proving.judge(file, manifest, books, laying.small.get(proving.ORIGIN, b""), given)
-    for name, raw in _secrets(file, laying, given.identity).items():
-        place = backup.secrets_of(config).get(name)
-        if place is not None:
-            laying.put(name, place, raw)
-    laying.lay_key(books_key(config), seq=manifest.seq, sealed=verified.report.keyed != ())
-    return verified, config
-
-
-def _secrets(file: Path, laying: _Laying, identity: x25519.Identity) -> dict[str, bytes]:
-    sealed = laying.small.get(bundle.KEYS)
-    try:
-        return bundle.unlock_secrets(sealed, identity) if sealed else {}
-    except ValueError as err:
-        raise proving.bad(file, Say("其中的密钥打不开", str(err))) from err
-
-
-def books_key(config: Config) -> Path:
-    """Return where the key of the audit trail lies."""
-    return Path(config.store.path).with_name(KEY_FILE)
 
 
 def _note(manifest: Manifest, *, by: str, reason: str = "", second: str = "", lost: Head | None = None) -> bytes:
@@ -267,7 +92,7 @@ def restore_into(file: Path, given: Given, folder: Path) -> Done:
     if not folder.parent.is_dir():
         raise UsageError(Say(f"没有这个文件夹：{folder.parent}", f"there is no folder {folder.parent}"))
     stage = folder.with_name(f".{folder.name}{STAGE}")
-    _drop(stage)
+    drop(stage)
     text: list[bytes] = []
 
     def plan(raw: bytes, _: bundle.Contents) -> tuple[Config, Callable[[Path], Path]]:
@@ -277,21 +102,21 @@ def restore_into(file: Path, given: Given, folder: Path) -> Done:
         text.append(raw or head.encode() if config == read else (head + configuration.toml(config)).encode())
         return config, lambda path: stage / path.relative_to(folder)
 
-    laying = _Laying(plan)
+    laying = Laying(plan)
     try:
-        verified, config = _unpacked(file, laying, given)
+        verified, config = unpacked(file, laying, given)
         laying.put(bundle.CONFIG, folder / "config.toml", text[0])
         who = getpass.getuser()
         laying.put(origins.RESTORED, state_folder(config) / origins.RESTORED, _note(verified.manifest, by=who))
         for inner in (Path(config.vault.folder) / "q", state_folder(config)):
-            _folder(stage / inner.relative_to(folder))
-        _sync(stage)
+            make_folder(stage / inner.relative_to(folder))
+        sync(stage)
         stage.rename(folder)
         durable.fsync_dir(folder.parent)
     except OSError as err:
         raise _unwritten(folder, err) from err
     finally:
-        _drop(stage)
+        drop(stage)
     return Done(verified, _absent(config), (), folder / "config.toml")
 
 
@@ -431,15 +256,15 @@ def _holds(change: Change, file: Path, moment: float) -> bool:
 
 def _here(config: Config, file: Path, given: Given, allowed: _Allowed, settings: Path | None) -> Done:
     for stage in _stages(config):
-        _drop(stage)
+        drop(stage)
     found = settings is None or not settings.exists()
 
     def plan(_: bytes, __: bundle.Contents) -> tuple[Config, Callable[[Path], Path]]:
         return config, lambda place: _staged(config, place)
 
-    laying = _Laying(plan)
+    laying = Laying(plan)
     try:
-        verified, _ = _unpacked(file, laying, given)
+        verified, _ = unpacked(file, laying, given)
         manifest = verified.manifest
         note = _note(manifest, by=allowed.by, second=allowed.second, reason=allowed.reason, lost=allowed.lost)
         laying.put(origins.RESTORED, state_folder(config) / origins.RESTORED, note)
@@ -452,14 +277,14 @@ def _here(config: Config, file: Path, given: Given, allowed: _Allowed, settings:
         moves = tuple(_moves(config, laying, manifest))
         for stage in _stages(config):
             if stage.exists():
-                _sync(stage)
+                sync(stage)
         durable.replace(_journal(config), msgspec.json.encode(moves))
     except OSError as err:
         raise _unwritten(state_folder(config), err) from err
     finally:
         if not _journal(config).exists():
             for stage in _stages(config):
-                _drop(stage)
+                drop(stage)
     roll(config)
     kept = tuple(Path(move.aside) for move in moves if move.aside and Path(move.aside).exists())
     return Done(verified, _absent(config), kept, None)
@@ -475,7 +300,7 @@ class _Move(Frozen, frozen=True, kw_only=True):
     """Empty: what is there stays, and what came is left."""
 
 
-def _moves(config: Config, laying: _Laying, manifest: Manifest) -> Iterator[_Move]:
+def _moves(config: Config, laying: Laying, manifest: Manifest) -> Iterator[_Move]:
     mark = f".before-{manifest.number}"
 
     def aside(path: Path) -> str:
@@ -486,7 +311,7 @@ def _moves(config: Config, laying: _Laying, manifest: Manifest) -> Iterator[_Mov
         beside = f"{config.store.path}{end}"
         yield _Move(come="", to=beside, aside=aside(Path(beside)))
     objects = Path(config.vault.folder) / "q"
-    _folder(_staged(config, objects))
+    make_folder(_staged(config, objects))
     yield _Move(come=str(_staged(config, objects)), to=str(objects), aside=aside(objects))
     for name, (path, place) in laying.laid.items():
         if name.startswith(bundle.OBJECT):
@@ -563,7 +388,7 @@ def roll(config: Config) -> None:
             Say("检查磁盘和权限；再次运行任何 dlp 命令即继续", "check disk and modes; the next command goes on"),
         ) from err
     for stage in _stages(config):
-        _drop(stage)
+        drop(stage)
 
 
 def _move(move: _Move) -> None:
@@ -571,7 +396,7 @@ def _move(move: _Move) -> None:
     if (move.come == "" or come.exists()) and to.exists():
         to.rename(move.aside)
     if move.come and come.exists():
-        _folder(to.parent)
+        make_folder(to.parent)
         come.rename(to)
         durable.fsync_dir(come.parent)
     if to.parent.exists():
@@ -585,17 +410,6 @@ def _nobody_writes(config: Config) -> Iterator[None]:
         if books_key(config).exists():
             stack.enter_context(Ratchet(books_key(config)).held())
         yield
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder and in all below it durable; the files were synced as they were written."""
-    for inner, _, _ in os.walk(folder, topdown=False):
-        durable.fsync_dir(Path(inner))
-
-
-def _drop(stage: Path) -> None:
-    if stage.exists():
-        shutil.rmtree(stage)
 
 
 def _sha256(file: Path) -> str:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dlp.errors import Conflict, NotFound, UsageError
+from dlp.errors import Conflict, Denied, DlpError, NotFound, UsageError
 from dlp.model import Frozen, Say, evolve
 from dlp.rights import Operation, Person, check_second, right
 from dlp.service.acting import Acting, now, refused
@@ -42,6 +42,13 @@ class Change(Frozen, frozen=True, kw_only=True):
 CHANGES = Kind(
     "change", Change, lambda one: Columns(state=one.state, job=one.subject, who=one.by, due=one.until, at=one.at)
 )
+_REFUSALS: dict[type[DlpError], str] = {
+    Denied: "denied",
+    Conflict: "conflict",
+    NotFound: "not-found",
+    UsageError: "usage",
+}
+"""How a refusal of what was confirmed is called in the trail; its sentence may name a file, and is not written."""
 Doing = Callable[[Entry, Change], Any]
 """Does what was confirmed, inside the transaction, and appends its own event; returns what there is to tell."""
 After = Callable[[Change], None]
@@ -90,22 +97,37 @@ class Seconds:
         return self._acting.store.record(CHANGES, id)
 
     def confirm(self, id: str) -> tuple[Change, Any]:  # noqa: A002  as above
-        """Do what was asked for, on the word of a second person; return it and what there is to tell."""
+        """Do what was asked for, on the word of a second person; return it and what there is to tell.
+
+        Where it cannot be done, nothing of it is, it still waits, and the trail tells of the refusal.
+        """
         person = self._acting.person
-        with self._acting.store.change() as entry:
-            change = _waiting(entry, id)
-            no = check_second(change.operation, _first(entry, change), now(entry, person))
-            if no is None:
-                done: Change = evolve(change, version=change.version + 1, state=DONE, second=person.id)
-                entry.put(CHANGES, done)
-                told = self._doing[change.operation](entry, done)
-            else:
-                error = refused(entry, person, change.operation, no, subject=change.subject)
-        if no is not None:
+        done: Change | None = None
+        try:
+            with self._acting.store.change() as entry:
+                change = _waiting(entry, id)
+                no = check_second(change.operation, _first(entry, change), now(entry, person))
+                if no is None:
+                    done = evolve(change, version=change.version + 1, state=DONE, second=person.id)
+                    entry.put(CHANGES, done)
+                    told = self._doing[change.operation](entry, done)
+                else:
+                    error = refused(entry, person, change.operation, no, subject=change.subject)
+        except tuple(_REFUSALS) as err:
+            if done is not None:
+                self._note(done, err)
+            raise
+        if done is None:
             raise error
         if after := self._after.get(done.operation):
             after(done)
         return done, told
+
+    def _note(self, change: Change, err: DlpError) -> None:
+        """Note that what was confirmed could not be done: a transaction of its own, for its own was taken back."""
+        why = next(word for kind, word in _REFUSALS.items() if isinstance(err, kind))
+        body = {"operation": change.operation.value, "subject": change.subject, "change": change.id, "why": why}
+        self._acting.store.note(actor=change.second, kind="denied", job="", body=body)
 
     def turn_down(self, id: str, reason: str) -> Change:  # noqa: A002  as above
         """Turn down what waits: whoever could confirm it does, or whoever asked for it."""

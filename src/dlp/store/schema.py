@@ -15,7 +15,7 @@ import msgspec
 
 from dlp.store import Job
 
-VERSION = 3
+VERSION = 4
 RECORDS = """
 CREATE TABLE record (
   kind TEXT NOT NULL,
@@ -44,6 +44,7 @@ CREATE TABLE job (
   source TEXT NOT NULL,
   owner TEXT NOT NULL,
   needle TEXT NOT NULL,
+  place TEXT NOT NULL DEFAULT '',
   value BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX job_in_list ON job (state, id, level, source, owner, created, needle);
@@ -69,6 +70,9 @@ BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
 BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
 """
+WAY_BACK = """
+CREATE INDEX job_on_its_way_back ON job (id) WHERE state = 'withheld' AND place <> '';
+"""
 FROM_1 = """
 ALTER TABLE job RENAME TO job_1;
 ALTER TABLE event RENAME TO event_1;
@@ -84,17 +88,26 @@ END_OF_1 = """
 DROP TABLE job_1;
 DROP TABLE event_1;
 """
+FROM_3 = """
+ALTER TABLE job ADD COLUMN place TEXT NOT NULL DEFAULT '';
+"""
+JOBS_OF_3 = "SELECT value FROM job WHERE id > :after ORDER BY id LIMIT 500"
+SET_PLACE = "UPDATE job SET place = :place WHERE id = :id"
 ADD_JOB = """
-INSERT INTO job (id, state, version, created, updated, level, source, owner, needle, value)
-VALUES (:id, :state, :version, :created, :updated, :level, :source, :owner, :needle, :value)
+INSERT INTO job (id, state, version, created, updated, level, source, owner, needle, place, value)
+VALUES (:id, :state, :version, :created, :updated, :level, :source, :owner, :needle, :place, :value)
 """
 MOVE_JOB = """
 UPDATE job SET state = :state, version = :version, created = :created, updated = :updated, level = :level,
-  source = :source, owner = :owner, needle = :needle, value = :value
+  source = :source, owner = :owner, needle = :needle, place = :place, value = :value
 WHERE id = :id AND version = :version - 1
 """
 
 GET_JOB = "SELECT value FROM job WHERE id = :id"
+# The index is named: left to itself, SQLite goes through all that was ever withheld.
+ON_THEIR_WAY_BACK = """
+SELECT value FROM job INDEXED BY job_on_its_way_back WHERE state = 'withheld' AND place <> '' ORDER BY id
+"""
 GET_RECORD = "SELECT value FROM record WHERE kind = :kind AND id = :id"
 ADD_RECORD = """
 INSERT INTO record (kind, id, version, state, job, who, due, at, value)
@@ -146,6 +159,7 @@ def row(job: Job) -> dict[str, Any]:
         "source": job.item.source,
         "owner": job.item.owner,
         "needle": needle(job.item.name),
+        "place": job.place,
         "value": _ENCODER.encode(job),
     }
 
@@ -166,8 +180,11 @@ def bring_up(db: sqlite3.Connection, version: int) -> None:
     try:
         if db.execute("PRAGMA user_version").fetchone()[0] == version:  # nobody else did it in the meantime
             _statements(db, FROM_1 if version == 1 else "")
-            _statements(db, SCHEMA if version < 2 else "")
-            _statements(db, RECORDS)
+            _statements(db, SCHEMA if version < 2 else FROM_3)
+            _statements(db, RECORDS if version < 3 else "")
+            _statements(db, WAY_BACK)
+            if version >= 2:
+                _fill_places(db)
             if version == 1:
                 db.execute(COPY_EVENTS)
                 db.executemany(ADD_JOB, (row(job_of(old[0])) for old in db.execute(OLD_JOBS)))
@@ -178,6 +195,13 @@ def bring_up(db: sqlite3.Connection, version: int) -> None:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _fill_places(db: sqlite3.Connection) -> None:
+    after = ""
+    while page := [job_of(old[0]) for old in db.execute(JOBS_OF_3, {"after": after})]:
+        db.executemany(SET_PLACE, [{"id": job.id, "place": job.place} for job in page if job.place])
+        after = page[-1].id
 
 
 def _statements(db: sqlite3.Connection, text: str) -> None:

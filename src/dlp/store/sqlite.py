@@ -343,6 +343,11 @@ class SqliteStore:
         """Return the jobs that are still on their way, oldest first."""
         return self.jobs(UNFINISHED)[::-1]
 
+    def on_their_way_back(self) -> tuple[Job, ...]:
+        """Return the withheld jobs whose file is not yet back where it came from, oldest first."""
+        with self._look() as db:
+            return tuple(job_of(row[0]) for row in db.execute(schema.ON_THEIR_WAY_BACK))
+
     def ids(self, states: Sequence[State] = ()) -> Iterator[str]:
         """Give the ids of jobs, newest first, a page at a time."""
         before = ""
