@@ -302,6 +302,16 @@ def test_knowing_of_what_was_decided_to_be_confidential_is_recorded(office: Offi
     assert events(office, "seen", unknown) == 1
 
 
+def test_whoever_follows_a_confidential_file_through_the_trail_is_recorded(office: Office) -> None:
+    """The custody of a file and the form of its incident tell what it is: who had them is known."""
+    job = held(office)
+    office.desk("rev").incidents.custody(job.id)
+    assert events(office, "seen", job) == 1
+    opened = office.desk("rev").incidents.open("怀疑泄露", target=job.id)
+    office.desk("rev").incidents.form(opened.id)
+    assert events(office, "seen", job) == 2
+
+
 def test_redaction_is_no_way_round_a_decided_level(office: Office) -> None:
     """What was decided to be 机密 leaves on an approval, whatever can be cut out of it; the refusal is in the trail."""
     job = office.job(State.HELD, level=Level.SENSITIVE, regime=Regime.PERSONAL)
