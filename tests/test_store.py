@@ -267,7 +267,7 @@ class StoreContract(ABC):
         assert list(store.ids()) == [job.id]
         (event,) = store.events()
         assert (event.seq, event.actor, event.kind, event.job) == (1, "gate", "job.taken", job.id)
-        assert event.body == {"number": 1}
+        assert event.body == {"number": 1, "records": {f"job:{job.id}": store.digests()[1][f"job:{job.id}"]}}
         assert store.head() == (1, event.hash)
 
     def test_an_id_is_used_once(self, store: SqliteStore) -> None:
@@ -299,7 +299,8 @@ class StoreContract(ABC):
         assert store.get(job.id) == moved
         event = list(store.events())[-1]
         assert (event.seq, event.kind, event.job) == (2, "job.stored", job.id)
-        assert event.body == {"state": "stored", "size": 1}
+        told = {f"job:{job.id}": store.digests()[1][f"job:{job.id}"]}
+        assert event.body == {"state": "stored", "size": 1, "records": told}
 
     def test_several_expected_states_are_allowed(self, store: SqliteStore) -> None:
         """A move fits when the job is in any one of them."""

@@ -20,7 +20,7 @@ from dlp.ladder import House, Step, route, valid_seconds
 from dlp.model import Frozen, Say, evolve
 from dlp.refusals import Refusal
 from dlp.request import HOUR, Duty, Request, duties
-from dlp.rights import CENTRE, Denial, Operation, Person, Role, Why, check, names
+from dlp.rights import CENTRE, Denial, Operation, Person, Role, Why, check, names, same
 from dlp.site import Site
 
 WAITING_HOURS = 720
@@ -327,7 +327,7 @@ def _no_role(case: Case, step: Step, signer: Person, role: Role) -> Denial | Non
 def _same(case: Case, step: Step, signer: Person) -> Denial | None:
     """Return why a person may not be one more pair of eyes; None when he is."""
     request = case.request
-    if signer.id == request.requester or signer.natural in (request.natural, request.applicant):
+    if signer.id == request.requester or signer.natural in (same(request.natural), same(request.applicant)):
         return _no(
             Why.REQUESTER,
             case,
@@ -337,7 +337,7 @@ def _same(case: Case, step: Step, signer: Person) -> Denial | None:
             Say(f"须由另一位{names(step.roles).zh}签字", f"another {names(step.roles).en} must sign"),
             f"{CENTRE}第十条",
         )
-    if any(signer.natural == s.natural and _counts(case, step, s) for s in case.signatures):
+    if any(signer.natural == same(s.natural) and _counts(case, step, s) for s in case.signatures):
         return _no(
             Why.SAME_PERSON,
             case,

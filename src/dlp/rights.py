@@ -10,10 +10,13 @@ Sources: 中心保密工作制度 and the other regulations that `docs/regulatio
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from enum import Enum
 from itertools import combinations
 from typing import NamedTuple
+
+import msgspec
 
 from dlp.model import Frozen, Say
 
@@ -288,8 +291,20 @@ class Person(Frozen, frozen=True, kw_only=True):
     """What he may do here at most, of all that his roles give him: a program acts by a narrow token. None: all."""
 
     def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "natural", same(self.natural))
         if not self.id.strip() or not self.natural.strip():
             raise ValueError("a person needs the id of the account and of the natural person behind it")
+
+
+def same(natural: str) -> str:
+    """Return the id of a natural person in the one form in which two are compared.
+
+    Whoever types a staff number with full-width signs, spaces or small letters names nobody else by it.
+    """
+    shown = unicodedata.normalize("NFKC", natural).casefold()
+    kinds = ((sign, unicodedata.category(sign)) for sign in shown)
+    plain = "".join("-" if kind == "Pd" else sign for sign, kind in kinds if kind[0] not in "CZ")
+    return unicodedata.normalize("NFKC", plain)
 
 
 class Why(Enum):
@@ -385,7 +400,8 @@ def conflicts(roles: Iterable[Role]) -> tuple[Exclusion, ...]:
 
 def held(people: Iterable[Person], natural: str) -> frozenset[Role]:
     """Return the roles that a natural person holds over all active accounts."""
-    return frozenset(role for person in people if person.active and person.natural == natural for role in person.roles)
+    one = same(natural)
+    return frozenset(role for person in people if person.active and person.natural == one for role in person.roles)
 
 
 def _unfit(person: Person) -> Denial | None:

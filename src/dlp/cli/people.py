@@ -145,7 +145,6 @@ def reset(config_path: Path | None, account: str, *, as_json: bool) -> None:
 def waiting(config_path: Path | None, *, as_json: bool) -> None:
     """列出等待第二人确认的事项。 List what waits for a second person."""
     with persons.desk(config_path) as desk:
-        desk.acting.person  # noqa: B018  somebody has to be logged in
         found = desk.seconds.waiting()
     if as_json:
         faces.lines(records.change(one) for one in found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -79,7 +78,9 @@ def _add(entry: Entry, change: Change) -> str:
 def _change(entry: Entry, change: Change) -> None:
     account = _account(entry, change.subject)
     fields = {key: change.words[key] for key in ("name", "unit", "post", "until") if key in change.words}
-    entry.put(ACCOUNTS, evolve(account, version=account.version + 1, **fields))
+    changed: Account = evolve(account, version=account.version + 1, **fields)
+    _check_roles(entry, changed)  # an account that had expired may come to life again
+    entry.put(ACCOUNTS, changed)
     body = {"account": account.id, "fields": sorted(fields), "second": change.second}
     entry.append(change.by, "account-changed", "", body)
 
@@ -105,7 +106,7 @@ def _roles(entry: Entry, change: Change) -> None:
 def _reset(entry: Entry, change: Change) -> str:
     account = _account(entry, change.subject)
     password = kept.one_time()
-    entry.put(ACCOUNTS, kept.with_password(account, password, time.time(), one_time=True))
+    entry.put(ACCOUNTS, kept.with_password(account, password, entry.moment, one_time=True))
     people.end_sessions(entry, account.id)
     entry.append(change.by, "password-reset", "", {"account": account.id, "second": change.second})
     return password
@@ -113,7 +114,7 @@ def _reset(entry: Entry, change: Change) -> str:
 
 def _check_roles(entry: Entry, account: Account) -> None:
     """Raise Denied where a person would hold, over all accounts, roles that exclude one another."""
-    now = time.time()
+    now = entry.moment
     others = [one.person(now) for one in entry.records(ACCOUNTS) if one.id != account.id]
     clash = conflicts(held([*others, account.person(now)], account.natural))
     if clash:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -120,7 +119,7 @@ def now(entry: Entry, person: Person) -> Person:
     account = entry.find(ACCOUNTS, person.id)
     if account is None:
         return evolve(person, active=False)  # type: ignore[no-any-return]
-    return evolve(account.person(time.time()), scope=person.scope)  # type: ignore[no-any-return]
+    return evolve(account.person(entry.moment), scope=person.scope)  # type: ignore[no-any-return]
 
 
 def refused(

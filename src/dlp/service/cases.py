@@ -22,7 +22,7 @@ from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why
 from dlp.service import describing, incidents
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
-from dlp.store import Job
+from dlp.store import Job, record
 from dlp.store.entry import Entry
 from dlp.store.record import Columns, Kind, RecordFilter
 from dlp.terms import Confirmation
@@ -102,6 +102,7 @@ class Cases:
 
     def ask(self, prefix: str, asking: Asking) -> Case:
         """Open the case of a held job. Denied where nobody may approve it, or where something is missing."""
+        self._acting.person  # noqa: B018  whoever has not logged in is not told what there is
         found = self._store.get(prefix)
         with self._acting.demand(Operation.APPROVAL_REQUEST, job=found.id) as entry:
             person = now(entry, self._acting.person)
@@ -148,6 +149,7 @@ class Cases:
         reason: str = "",
     ) -> Case:
         """Give one word on a case, for what one was shown (`binding`). `role`: where one holds several that could."""
+        self._acting.person  # noqa: B018  as above
         job = self._store.record(CASES, id).request.job
         with self._acting.demand(Operation.APPROVAL_SIGN, job=job) as entry:
             person = now(entry, self._acting.person)
@@ -226,6 +228,9 @@ class Clearing:
                 hint=Say("先送审，再凭批准放行", "ask for an approval first"),
                 article=f"{CENTRE}第十条",
             )
+        changed = _changed_beneath(entry, case)
+        if changed is not None:
+            return changed
         if self.copies == 0 and case.request.copies == 0:
             return Denial(
                 why=Why.COPIES,
@@ -247,6 +252,28 @@ class Clearing:
         return approval.clear(
             case, self._job.item.sha256, self.copies, entry.moment, site=config.site, house=config.ladder
         )
+
+
+def _changed_beneath(entry: Entry, case: Case) -> Denial | None:
+    """Return what an approval stands on and is not as the trail told of it; None where all of it is.
+
+    Whoever may write the books could write a signature, a lower level, or take a decision out of them; none of that
+    lets a file go.
+    """
+    job = case.request.job
+    for kind, id_ in ((CASES.name, case.id), (record.JOB, job), (REVIEWS.name, job), (TERMS.name, job)):
+        if not entry.is_told(kind, id_, job):
+            return Denial(
+                why=Why.BROKEN,
+                say=Say(
+                    f"任务 {job} 的审批 {case.id}：{record.name(kind, id_)} 与审计链所载不符，可能被改动",
+                    f"approval {case.id} of job {job}: {record.name(kind, id_)} is not what the audit trail tells of "
+                    "it, and may have been changed",
+                ),
+                hint=Say("停止办理，请安全审计员校验审计链", "stop, and have the audit chain verified"),
+                article=f"{CENTRE}第十条",
+            )
+    return None
 
 
 def _asked_before(entry: Entry, case: Case) -> bool:

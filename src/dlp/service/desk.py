@@ -12,10 +12,10 @@ from dlp.approval import CaseState
 from dlp.certificate import Signed
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
-from dlp.model import Redacting, Say, State, evolve
-from dlp.rights import Operation, right
+from dlp.model import Level, Redacting, Regime, Say, State, evolve
+from dlp.rights import CENTRE, Operation, right
 from dlp.service import accounts, destructions, incidents, restore, returning, reviews, trail
-from dlp.service.acting import Acting
+from dlp.service.acting import Acting, refused
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
 from dlp.service.incidents import Incidents
@@ -121,6 +121,7 @@ class Desk:
 
         That somebody was shown what a job at 机密 or above holds is in the trail before it is returned.
         """
+        self.acting.person  # noqa: B018  whoever has not logged in is not told what there is
         job = self.store.get(prefix)
         person = self.acting.may(Operation.JOB_SHOW, job=job.id)
         trail.seen(self.store, person.id, job, "evidence")
@@ -135,6 +136,7 @@ class Desk:
         job = self._held(prefix, reason)
         if self.acting.alone:
             person = self.acting.may(Operation.JOB_RELEASE, job=job.id)
+            _check_alone(job)
             with _reviewing(self.config, self.store) as line:
                 return line.release_held(job, actor=actor or person.id, reason=reason)
         clearing = self.cases.cleared(case or self._only_case(job), job, copies)
@@ -166,9 +168,13 @@ class Desk:
         person = self.acting.person
         with self.acting.demand(Operation.REVIEW_REDACT, job=job.id) as first:
             reviews.check_claim(first, job.id, person)
+            no = reviews.decided_secret(first, job)
+            error = refused(first, person, Operation.REVIEW_REDACT, no, job=job.id) if no is not None else None
+        if error is not None:
+            raise error
 
         def beside(entry: Entry) -> Mapping[str, Any]:
-            denial = self.acting.denial(entry, Operation.REVIEW_REDACT)
+            denial = self.acting.denial(entry, Operation.REVIEW_REDACT) or reviews.decided_secret(entry, job)
             if denial is not None:
                 raise Denied(denial.say, denial.hint)
             reviews.check_claim(entry, job.id, person)
@@ -198,8 +204,10 @@ class Desk:
 
     def certificate(self, prefix: str) -> Signed:
         """Return the signed certificate of a redacted job; NotFound for any other job."""
+        self.acting.person  # noqa: B018  as above
         job = self.store.get(prefix)
-        self.acting.may(Operation.JOB_SHOW, job=job.id)
+        person = self.acting.may(Operation.JOB_SHOW, job=job.id)
+        trail.seen(self.store, person.id, job, "certificate")
         if not job.certificate:
             raise NotFound(
                 Say(f"任务 {job.id} 没有脱敏处理证明", f"job {job.id} has no certificate of redaction"),
@@ -228,6 +236,7 @@ class Desk:
         self.close()
 
     def _held(self, prefix: str, reason: str) -> Job:
+        self.acting.person  # noqa: B018  whoever has not logged in is not told what there is
         if not reason.strip():
             raise UsageError(
                 Say("必须写明理由", "a reason is required"), Say("用 --reason 写明", "give it with --reason")
@@ -245,6 +254,25 @@ class Desk:
                 ),
             )
         return job
+
+
+def _check_alone(job: Job) -> None:
+    """Raise Denied for what only an approval lets go, 秘密 and above: there are no accounts to approve of anything."""
+    verdict = job.verdict
+    level, regime = (verdict.level, verdict.regime) if verdict else (None, None)
+    state = regime in (Regime.STATE, Regime.EXAM)
+    if not state and (level is None or level < Level.SECRET):
+        return
+    raise Denied(
+        Say(
+            f"任务 {job.id} 为{level.value if level else '国家秘密'}，须经审批，尚无账号时不得放行",
+            f"job {job.id} is {level.value if level else 'a state secret'}: without accounts nobody approves of it",
+        ),
+        Say(
+            f"用 dlp people begin 建立账号后送审（依据：{CENTRE}第十条）",
+            f"make accounts with `dlp people begin`, then ask for approval (basis: {CENTRE}第十条)",
+        ),
+    )
 
 
 def _waiting(state: State | None) -> tuple[State, ...]:

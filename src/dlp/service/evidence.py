@@ -52,6 +52,7 @@ def page(acting: Acting, prefix: str, number: int) -> Shown:
 
     That it was seen is in the trail before this returns, at any level.
     """
+    acting.person  # noqa: B018  whoever has not logged in is not told what there is
     job = acting.store.get(prefix)
     person = acting.may(Operation.EVIDENCE_VIEW, job=job.id)
     _check(acting, job)

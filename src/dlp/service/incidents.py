@@ -21,7 +21,7 @@ from dlp.errors import Conflict, NotFound, UsageError
 from dlp.incident import FREEZES, INCIDENTS, Cause, Freeze, Incident, Step
 from dlp.model import Say, State, evolve
 from dlp.rights import Denial, Operation, Why, may
-from dlp.service import notary, signing
+from dlp.service import notary, signing, trail
 from dlp.service.acting import Acting
 from dlp.service.certify import state_folder
 from dlp.service.keys import new_id
@@ -184,7 +184,7 @@ class Incidents:
     def custody(self, target: str) -> Custody:
         """Return every touch of a file: `target` is an incident, a job, or its SHA-256."""
         self._acting.may(Operation.AUDIT_READ, subject=target)
-        return self._custody(target)
+        return self._known(self._custody(target), "custody")
 
     def form(self, id: str) -> bytes:  # noqa: A002  as above
         """Return the report form (泄密事件报告表) of an incident as a Word file, to be looked over and signed.
@@ -198,7 +198,7 @@ class Incidents:
             subject=id,
         )
         one = self._store.record(INCIDENTS, id)
-        return draft(self._acting.config, one, self._custody(id), time.time())
+        return draft(self._acting.config, one, self._known(self._custody(id), "form"), time.time())
 
     def package(self, id: str) -> bytes:  # noqa: A002  as above
         """Return the signed evidence of an incident as the bytes of a zip; the trail tells that it was made."""
@@ -217,6 +217,12 @@ class Incidents:
         }
         key = signing.signing_key(state_folder(config))
         return evidence.pack(key, files, incident=id, unit=config.site.unit, at=_iso(time.time()), by=person.id)
+
+    def _known(self, custody: Custody, what: str) -> Custody:
+        """Record that somebody is shown what files at 机密 or above hold, before he has it."""
+        for job in custody.jobs:
+            trail.seen(self._store, self._acting.person.id, job, what)
+        return custody
 
     def _custody(self, target: str) -> Custody:
         id_, job, sha256 = "", None, ""

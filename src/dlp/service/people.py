@@ -10,13 +10,17 @@ from dlp.account import ACCOUNTS, NAME, SESSIONS, Account, Session
 from dlp.config import PeopleSpec
 from dlp.errors import Denied, NotFound, UsageError
 from dlp.model import Say, evolve
-from dlp.rights import ADMINISTRATORS, ROLES, Person, Role
+from dlp.rights import ADMINISTRATORS, ROLES, Person, Role, same
+from dlp.store import EventFilter
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 
 SETUP = "setup"
 """Who makes the first accounts: whoever owns the state folder, before there is anybody."""
+
+
+BEGUN = "accounts-begun"
 
 
 class MustChange(Denied):
@@ -33,7 +37,10 @@ class People:
     @property
     def exist(self) -> bool:
         """Tell whether there are accounts; from the first one on, everything at the desk is done by somebody."""
-        return self._store.count_records(ACCOUNTS) > 0
+        if self._store.count_records(ACCOUNTS) > 0:
+            return True
+        # Taken out of the books behind everybody's back, they are missing; nobody acts alone because of that.
+        return bool(self._store.find_events(EventFilter(kind=BEGUN), limit=1))
 
     def all(self) -> tuple[Account, ...]:
         """Return every account, newest first."""
@@ -66,20 +73,21 @@ class People:
                         f"made together: {', '.join(ROLES[role].en for role in ADMINISTRATORS if role in missing)}",
                     )
                 )
-            taken = {one.natural for one in entry.records(ACCOUNTS)} | {one.id for one in entry.records(ACCOUNTS)}
-            persons = [word for account, _, natural in named.values() for word in {account, natural}]
+            known = entry.records(ACCOUNTS)
+            taken = {same(one.natural) for one in known} | {one.id for one in known}
+            persons = [word for account, _, natural in named.values() for word in {account, same(natural)}]
             if len(set(persons)) != len(persons) or taken & set(persons):
                 raise UsageError(
                     Say("三员须是三个人、三个账号，此前没有账号", "three persons with three accounts, and none before")
                 )
             for role, (id_, name, natural) in named.items():
                 entry.put(ACCOUNTS, new(id_, name, natural, roles=(role,), password=given[id_]))
-            entry.append(SETUP, "accounts-begun", "", {"accounts": sorted(given)})
+            entry.append(SETUP, BEGUN, "", {"accounts": sorted(given)})
         return given
 
     @staticmethod
     def _missing(entry: Entry) -> set[Role]:
-        now = time.time()
+        now = entry.moment
         active = (one for one in entry.records(ACCOUNTS) if one.person(now).active)
         return set(ADMINISTRATORS) - {role for one in active for role in one.roles}
 
@@ -92,8 +100,8 @@ class People:
 
         Wrong passwords are counted in the books; after too many in a row nothing is tried any more for a while.
         """
-        now = time.time()
         with self._store.change() as entry:
+            now = entry.moment
             account, good = _proven(entry, id, password, now)
             if account is None or not good:
                 error = self._failed(entry, account, now)
@@ -110,13 +118,14 @@ class People:
 
     def who(self, token: str) -> Person:
         """Return who is known by a token; Denied where it is not known, has expired, or its account may do nothing."""
-        now = time.time()
+        now, wall = self._store.moment(), time.time()
         try:
             session = self._store.record(SESSIONS, accounts.session_id(token))
             account = self.get(session.account)
         except NotFound:
             raise _logged_out() from None
-        if not session.at <= now < session.until:  # a clock that was set back keeps nobody logged in
+        # By the clock and by the trail: a clock that was set back keeps nobody logged in, and gives nobody more time.
+        if not session.at <= wall or now >= session.until:
             raise _logged_out()
         person = account.person(now)
         if not person.active:
@@ -141,8 +150,8 @@ class People:
 
     def change_password(self, id: str, old: str, new: str) -> None:  # noqa: A002  as above
         """Set one's own password; every session of the account ends. Denied for a wrong old one."""
-        now = time.time()
         with self._store.change() as entry:
+            now = entry.moment
             account, good = _proven(entry, id, old, now)
             if account is None or not good:
                 error = self._failed(entry, account, now)
@@ -181,11 +190,11 @@ class People:
 
     def _logged_in(self, entry: Entry, account: Account, now: float) -> str:
         token = accounts.new_token()
-        until = now + 60.0 * self._spec.session_minutes
+        until, wall = now + 60.0 * self._spec.session_minutes, time.time()
         for old in _sessions(entry, account.id):
-            if not old.at <= now < old.until:
+            if not old.at <= wall or now >= old.until:
                 entry.drop(SESSIONS, old.id)
-        entry.put(SESSIONS, Session(id=accounts.session_id(token), account=account.id, at=now, until=until))
+        entry.put(SESSIONS, Session(id=accounts.session_id(token), account=account.id, at=wall, until=until))
         if account.failed:
             entry.put(ACCOUNTS, evolve(account, version=account.version + 1, failed=0))
         entry.append(account.id, "logged-in", "", {})
@@ -226,7 +235,7 @@ def new(
             Say(f"账号名不可用：{id}", f"this cannot be the name of an account: {id}"),
             Say("小写字母、数字、. _ -，最多 32 位", "small letters, digits, . _ -, at most 32"),
         )
-    if not name.strip() or not natural.strip():
+    if not name.strip() or not same(natural):
         raise UsageError(Say("须写明姓名和工号", "a name and a staff number are required"))
     now = time.time()
     return Account(

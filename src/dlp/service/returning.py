@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dlp import durable
+from dlp import durable, incident
 from dlp.errors import DlpError, UsageError
 from dlp.model import Say, State
 from dlp.review import REVIEWS
@@ -38,6 +38,7 @@ def give_back(acting: Acting, prefix: str, folder: Path, reason: str) -> tuple[J
     """
     if not reason.strip():
         raise UsageError(Say("须写明理由", "a reason is required"), Say("用 --reason 写明", "give it with --reason"))
+    acting.person  # noqa: B018  whoever has not logged in is not told what there is
     job = acting.store.get(prefix)
     target = _folder(acting, folder)
     name = _name(job)
@@ -101,7 +102,21 @@ def _refusal(acting: Acting, entry: Entry, job: Job) -> Denial | None:
             hint=Say("只有隔离或已驳回的任务可以退回", "only what is held or rejected can be"),
         )
     check_claim(entry, job.id, acting.now(entry))
-    return secret_here(acting, entry, job) or check_free(entry, job.id)
+    return secret_here(acting, entry, job) or check_free(entry, job.id) or _frozen(entry, job)
+
+
+def _frozen(entry: Entry, job: Job) -> Denial | None:
+    """Return why a file stays where it is: it is frozen, and may be all the evidence there is."""
+    freeze = incident.frozen(entry, job.item.sha256)
+    if freeze is None:
+        return None
+    stopped = incident.Stopped(freeze)
+    return Denial(
+        why=Why.CLOSED,
+        say=Say(f"任务 {job.id} 的文件已冻结，不得退回", f"the file of job {job.id} is frozen and is not given back"),
+        hint=stopped.hint or stopped.say,
+        article=incident.ARTICLE,
+    )
 
 
 def _folder(acting: Acting, folder: Path) -> Path:

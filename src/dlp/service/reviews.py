@@ -115,6 +115,7 @@ class Reviews:
         """Return the jobs that fit what people made of them; None where nothing is asked for."""
         if not picked.asks:
             return None
+        self._acting.may(Operation.JOB_LIST)
         found: set[str] | None = None
         if picked.claimed or picked.mine:
             moment = time.time()
@@ -326,6 +327,7 @@ class Reviews:
         """Ask for the sealed copy of a job to be kept until a moment; it waits for its second person."""
         if until <= time.time():
             raise UsageError(Say("留存期须在今天之后", "the day must be one to come"))
+        self._acting.person  # noqa: B018  as above
         job = self._store.get(prefix)
         self._expect_sealed(job)
         return self._seconds.ask(Operation.RETENTION_SET, job.id, {"until": until})
@@ -345,6 +347,7 @@ class Reviews:
 
     def _do(self, operation: Operation, prefix: str, does: Callable[[Work], Found | Denial]) -> Found:
         """Do something to a job in one transaction; a refusal of the rules is noted in it instead, and raised after."""
+        self._acting.person  # noqa: B018  as above
         found = self._store.get(prefix)
         with self._acting.demand(operation, job=found.id) as entry:
             person = self._acting.now(entry)
@@ -363,6 +366,7 @@ class Reviews:
         raise error
 
     def _masked(self, text: str) -> str:
+        self._acting.person  # noqa: B018  whoever has not logged in is not told what there is
         if not text.strip():
             raise UsageError(Say("内容为空", "there is nothing in it"))
         if len(text) > MOST_TEXT:
@@ -436,6 +440,30 @@ def keeps(entry: Entry, job: Job) -> Denial | None:
             article=right(Operation.RETENTION_SET).article,
         )
     return check_free(entry, job.id)
+
+
+def decided_secret(entry: Entry, job: Job) -> Denial | None:
+    """Return why a job does not leave redacted: it was decided to be 秘密 or above, whatever can be cut out of it.
+
+    Rules find marks and numbers; what a classification officer decided on is in the words themselves.
+    """
+    review = entry.find(REVIEWS, job.id)
+    decided = review.decided if review is not None else None
+    if decided is None or decided.regime is None:
+        return None
+    level = decided.level
+    if decided.regime not in (Regime.STATE, Regime.EXAM) and (level is None or level < Level.SECRET):
+        return None
+    said = level.value if level else "国家秘密"
+    return Denial(
+        why=Why.CHANGED,
+        say=Say(
+            f"任务 {job.id} 已定为{said}，不得脱敏后放行",
+            f"job {job.id} was decided to be {said}: it does not leave redacted",
+        ),
+        hint=Say("送审，凭批准放行", "ask for approval, and release it on that"),
+        article=f"{RULES_2024}第十四条",
+    )
 
 
 def secret_here(acting: Acting, entry: Entry, job: Job) -> Denial | None:

@@ -6,7 +6,6 @@ names a second person is a `Change` that waits. Both rights are looked at again 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,8 +68,8 @@ class Seconds:
         """Note what somebody wants done; Denied when he may not. It waits for its second person."""
         if operation not in self._doing or not right(operation).second:
             raise ValueError(f"{operation} needs no second person")
-        moment = time.time()
         with self._acting.demand(operation, subject=subject) as entry:
+            moment = entry.moment
             change = Change(
                 id=new_id(moment),
                 operation=operation,
@@ -88,12 +87,14 @@ class Seconds:
 
     def waiting(self) -> tuple[Change, ...]:
         """Return what waits for a second person, newest first."""
-        moment = time.time()
+        self._acting.person  # noqa: B018  somebody has to be logged in
+        moment = self._acting.store.moment()
         found = self._acting.store.records(CHANGES, RecordFilter(states=(WAITING,)))
         return tuple(one for one in found if one.until > moment)
 
     def get(self, id: str) -> Change:  # noqa: A002  the column's name
         """Return one of them; NotFound when there is none."""
+        self._acting.person  # noqa: B018  as above
         return self._acting.store.record(CHANGES, id)
 
     def confirm(self, id: str) -> tuple[Change, Any]:  # noqa: A002  as above
@@ -159,7 +160,7 @@ def _waiting(entry: Entry, id: str) -> Change:  # noqa: A002  as above
             Say(f"没有待确认的事项 {id}", f"nothing of this number waits: {id}"),
             Say("用 dlp people waiting 查看", "see `dlp people waiting`"),
         )
-    if change.state != WAITING or time.time() >= change.until:
+    if change.state != WAITING or entry.moment >= change.until:
         raise Conflict(
             Say(f"事项 {id} 已办结、撤回或过期", f"{id} was done, turned down, or has lapsed"),
             Say("需要时重新提出", "ask for it anew if it is still needed"),

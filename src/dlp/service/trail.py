@@ -17,9 +17,11 @@ from dlp.errors import DlpError, NotFound, StoreError, UsageError
 from dlp.model import Frozen, Level, Say
 from dlp.origin import Origin
 from dlp.ratchet import Key
+from dlp.request import UNKNOWN
+from dlp.review import REVIEWS
 from dlp.service import notary, origins, signing
 from dlp.service.certify import state_folder
-from dlp.store import EventFilter, Job, JobFilter
+from dlp.store import EventFilter, Job, JobFilter, record
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import read_identity
 
@@ -78,7 +80,7 @@ def verify(config: Config, books: SqliteStore | Path, given: Evidence | None = N
     begun, chains = _chains(config, given)
     key, events = (None, _exported(books)) if isinstance(books, Path) else _trail(books, faults)
     noted: dict[int, str] = {}
-    written: dict[str, str] = {}
+    written = _Told({}, set())
     heads = {made.seq: made.head for made in kept.good}
     report = audit.verify(_noting(events, noted, written), heads=heads, chains=chains, key=key)
     if not report.faults:
@@ -106,7 +108,7 @@ def seen(store: SqliteStore, person: str, job: Job, what: str, *, page: int = 0)
     """
     if not re.fullmatch("[a-z][a-z-]{0,30}", what):
         raise ValueError("what was seen is a word of the program")
-    level = job.verdict.level if job.verdict else None
+    level = _counting(store, job)
     if (level is None or level < SEEN_FROM) and what != PAGE:
         return False
     body: dict[str, Any] = {"what": what, "level": level.value if level else None, "state": job.state.value}
@@ -114,6 +116,20 @@ def seen(store: SqliteStore, person: str, job: Job, what: str, *, page: int = 0)
         body["page"] = page
     store.note(actor=person, kind="seen", job=job.id, body=body)
     return True
+
+
+def _counting(store: SqliteStore, job: Job) -> Level | None:
+    """Return the highest level that anybody names of a job: the gate, any of its marks, or whoever decided on it.
+
+    A state secret of which nobody knows the level counts as the worst of its regime.
+    """
+    verdict, review = job.verdict, store.find(REVIEWS, job.id)
+    named = [(verdict.level, verdict.regime)] if verdict else []
+    named += [(one.mark.level, one.mark.regime) for one in job.findings if one.mark is not None]
+    if review is not None and review.decided is not None:
+        named.append((review.decided.level, review.decided.regime))
+    levels = (level or (UNKNOWN.get(regime) if regime else None) for level, regime in named)
+    return max((level for level in levels if level is not None), default=None)
 
 
 def find(store: SqliteStore, only: EventFilter, *, file: str = "", limit: int = 0) -> Iterator[AuditEvent]:
@@ -221,9 +237,7 @@ def _exported(path: Path) -> Iterator[AuditEvent | None]:
         raise _no_file(path) from err
 
 
-def _noting(
-    events: Iterable[AuditEvent | None], noted: dict[int, str], written: dict[str, str]
-) -> Iterator[AuditEvent | None]:
+def _noting(events: Iterable[AuditEvent | None], noted: dict[int, str], written: _Told) -> Iterator[AuditEvent | None]:
     """Give the events on, and keep of which checkpoints they tell, and of which records."""
     for event in events:
         if event is not None and event.kind == notary.KIND:
@@ -234,33 +248,49 @@ def _noting(
         yield event
 
 
-def _note_records(event: AuditEvent, written: dict[str, str]) -> None:
+class _Told(NamedTuple):
+    """What the trail tells of the tables: the digest of each row, with the event that last told of it."""
+
+    rows: dict[str, tuple[str, int]]
+    jobs: set[str]
+    """Names of jobs of which there are events: books of an earlier form tell no digests of them."""
+
+
+def _note_records(event: AuditEvent, written: _Told) -> None:
+    if event.job:
+        written.jobs.add(record.name(record.JOB, event.job))
     told = event.body.get("records")
     if isinstance(told, dict):
-        for name, digest in told.items():
-            if digest:
-                written[name] = digest
-            else:
-                written.pop(name, None)
+        written.rows.update((name, (digest, event.seq)) for name, digest in told.items())
 
 
-def _records(store: SqliteStore, verified: int, written: dict[str, str]) -> Iterator[Fault]:
-    """Give the records that are not as the trail last told of them: changed in the table, taken out, or put in."""
+def _records(store: SqliteStore, verified: int, written: _Told) -> Iterator[Fault]:
+    """Give the records and jobs that are not as the trail last told of them: changed, taken out, or put in.
+
+    Each with the event that last told of it: from there on it is not what it was.
+    """
     head, there = store.digests()
     for event in store.events(after=verified):  # a gate or a desk at work wrote meanwhile
         if event.seq > head:
             break
         _note_records(event, written)
-    for name in sorted(written.keys() | there.keys()):
-        if written.get(name) == there.get(name):
+    for name in sorted(written.rows.keys() | there.keys()):
+        due, at = written.rows.get(name, ("", 0))
+        if due == there.get(name, "") or (not at and name in written.jobs):
             continue
         if name not in there:
-            say = Say(f"记录 {name} 被移出任务库", f"the record {name} was taken out of the books")
-        elif name not in written:
+            say = Say(
+                f"记录 {name} 被移出任务库（第 {at} 条所载）",
+                f"the record {name}, of which event {at} tells, was taken out of the books",
+            )
+        elif not due:
             say = Say(f"记录 {name} 在审计链中没有来历", f"the trail tells of no record {name}")
         else:
-            say = Say(f"记录 {name} 与审计链所载不符", f"the record {name} is not what the trail tells of it")
-        yield Fault(wrong=Wrong.RECORD, say=say)
+            say = Say(
+                f"记录 {name} 与审计链第 {at} 条所载不符",
+                f"the record {name} is not what event {at} of the trail tells of it",
+            )
+        yield Fault(wrong=Wrong.RECORD, at=at, say=say)
 
 
 def _beside(report: Report, begun: Sequence[Origin], key: Key | None) -> Iterator[Fault]:

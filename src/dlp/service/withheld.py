@@ -33,6 +33,7 @@ class Withheld:
 
     def get(self, prefix: str) -> Job:
         """Return one of them: the mark, where it stands, hash and size; there is nothing else."""
+        self._acting.person  # noqa: B018  whoever has not logged in is not told what there is
         job = self._store.get(prefix)
         person = self._acting.may(Operation.JOB_SHOW, job=job.id)
         trail.seen(self._store, person.id, job, "evidence")
@@ -49,6 +50,7 @@ class Withheld:
                 Say("须写明接收人和回执号", "who takes it, and the number of the receipt, are required"),
                 Say("用 --to 和 --receipt 写明", "give them with --to and --receipt"),
             )
+        self._acting.person  # noqa: B018  as above
         job = self._store.get(prefix)
         self._acting.may(Operation.HOLD_RETURN, job=job.id)
         if job.state is not State.WITHHELD or job.place:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import msgspec
+
 from dlp import audit, ratchet
 from dlp.errors import Conflict, NotFound, StoreError
 from dlp.model import Say, State, evolve
@@ -86,8 +88,8 @@ class Entry:
         return one_job(self.db, id)
 
     def add(self, job: Job) -> None:
-        """Write a new job."""
-        self.db.execute(schema.ADD_JOB, schema.row(job))
+        """Write a new job. The next event that is appended carries its digest, as that of every job that moves."""
+        self._write_job(schema.ADD_JOB, job)
 
     def move(self, id: str, expect: Sequence[State], to: State, fields: dict[str, Any]) -> Job:  # noqa: A002  as above
         """Move a job on; StoreError when it is not in an expected state any more."""
@@ -101,9 +103,21 @@ class Entry:
                 Say("可能已由他人处理，请重新查看", "somebody else may have handled it; look again"),
             )
         moved: Job = evolve(job, state=to, version=job.version + 1, updated=time.time(), **fields)
-        if self.db.execute(schema.MOVE_JOB, schema.row(moved)).rowcount != 1:
+        if self._write_job(schema.MOVE_JOB, moved) != 1:
             raise sqlite3.IntegrityError("the job row changed inside the transaction")
         return moved
+
+    def _write_job(self, query: str, job: Job) -> int:
+        row = schema.row(job)
+        self._written[record.name(record.JOB, job.id)] = record.digest(schema.packed(schema.told_of(row)))
+        return self.db.execute(query, row).rowcount
+
+    def is_told(self, kind: str, id: str, job: str) -> bool:  # noqa: A002  the column's name
+        """Tell whether a record, or a job, is as the events of its job last told of it: nobody changed it beneath them.
+
+        What books of an earlier form hold of a job no event tells; a record always has its event.
+        """
+        return _standing(self.db, kind, id) == _told(self.db, kind, id, job)
 
     def find(self, kind: Kind[V], id: str) -> V | None:  # noqa: A002  the column's name
         """Return a record as it is inside this transaction; None when there is none."""
@@ -190,6 +204,25 @@ def one_record(db: sqlite3.Connection, kind: Kind[V], id: str) -> V | None:  # n
     """Return one record; None when there is none."""
     row = db.execute(schema.GET_RECORD, {"kind": kind.name, "id": id}).fetchone()
     return kind.value(row[0]) if row else None
+
+
+def _standing(db: sqlite3.Connection, kind: str, id: str) -> str:  # noqa: A002  as above
+    """Return the digest of a row as it is; empty where there is none."""
+    if kind == record.JOB:
+        columns = db.execute(schema.ONE_JOB, {"id": id}).fetchone()
+        return record.digest(schema.packed(columns)) if columns else ""
+    row = db.execute(schema.GET_RECORD, {"kind": kind, "id": id}).fetchone()
+    return record.digest(row[0]) if row and isinstance(row[0], bytes) else ""
+
+
+def _told(db: sqlite3.Connection, kind: str, id: str, job: str) -> str:  # noqa: A002  as above
+    """Return the digest that the events of a job last told of a row; empty for a record of which none tells."""
+    name = record.name(kind, id)
+    for (body,) in db.execute(schema.BODIES_OF_JOB, {"job": job}):
+        told = msgspec.json.decode(body, type=dict[str, Any]).get("records")
+        if isinstance(told, dict) and name in told:
+            return str(told[name])
+    return _standing(db, kind, id) if kind == record.JOB else ""
 
 
 def records(

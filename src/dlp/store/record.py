@@ -95,6 +95,10 @@ def wanted(only: RecordFilter | None) -> dict[str, Any]:
     }
 
 
+JOB = "job"
+"""How an event calls a row of the table of jobs; no kind of record has this name."""
+
+
 def name(kind: str, id: str) -> str:  # noqa: A002  the column's name
     """Return how an event calls a record."""
     return f"{kind}:{id}"

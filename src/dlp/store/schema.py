@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -133,7 +133,11 @@ ONLY_RECORDS = {
     "until": "AND at < :until",
 }
 """What a filter of records adds to these: only what is asked for."""
-ALL_RECORDS = "SELECT kind, id, value FROM record"
+ALL_RECORDS = "SELECT kind, id, CAST(value AS BLOB) FROM record"
+_ROW = ("id", "state", "version", "created", "updated", "level", "source", "owner", "needle", "value")
+ALL_JOBS = f"SELECT {', '.join(_ROW)} FROM job"  # noqa: S608  fixed names
+ONE_JOB = f"{ALL_JOBS} WHERE id = :id"
+BODIES_OF_JOB = "SELECT body FROM event WHERE job = :job ORDER BY seq DESC"
 DROP_RECORD = "DELETE FROM record WHERE kind = :kind AND id = :id"
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -162,6 +166,16 @@ def row(job: Job) -> dict[str, Any]:
         "place": job.place,
         "value": _ENCODER.encode(job),
     }
+
+
+def told_of(row: Mapping[str, Any]) -> list[Any]:
+    """Return the columns of a job's row in the order in which its digest is taken: what a list goes by is in it too."""
+    return [row[name] for name in _ROW]
+
+
+def packed(columns: Sequence[Any]) -> bytes:
+    """Return the columns of a row as the bytes of which the digest is taken."""
+    return _ENCODER.encode(list(columns))
 
 
 def job_of(value: bytes) -> Job:

@@ -334,10 +334,13 @@ class SqliteStore:
             return int(db.execute(query, {**wanted, "kind": kind.name}).fetchone()[0])
 
     def digests(self) -> tuple[int, dict[str, str]]:
-        """Return the sequence of the last event, and each record's digest at that moment, by how events call it."""
+        """Return the sequence of the last event, and the digest of each record and job then, by how events call it."""
         with self._snapshot() as db:
             rows = db.execute(schema.ALL_RECORDS)
-            return last(db)[0], {record.name(kind, id_): record.digest(value) for kind, id_, value in rows}
+            found = {record.name(kind, id_): record.digest(value) for kind, id_, value in rows}
+            for columns in db.execute(schema.ALL_JOBS):
+                found[record.name(record.JOB, columns[0])] = record.digest(schema.packed(columns))
+            return last(db)[0], found
 
     def unfinished(self) -> tuple[Job, ...]:
         """Return the jobs that are still on their way, oldest first."""
