@@ -54,7 +54,8 @@ def beneath(office: House, statement: str, *values: object) -> None:
 def write_job(office: Office, job: Job) -> None:
     """Write a job into its row as if it had always been so."""
     row = schema.row(job)
-    beneath(office, "INSERT OR REPLACE INTO job VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *row.values())
+    marks = ", ".join("?" for _ in row)
+    beneath(office, f"INSERT OR REPLACE INTO job ({', '.join(row)}) VALUES ({marks})", *row.values())  # noqa: S608  names of our own columns
 
 
 def write_case(office: Office, case: Case) -> None:

@@ -533,6 +533,7 @@ def touched(works: Works, office: Office) -> str:
 def test_the_timeline_holds_every_touch(works: Works, office: Office) -> None:
     """Both jobs of the file, who saw it, who has a copy; the same by incident, by job and by hash, oldest first."""
     one = office.incidents("bao").get(touched(works, office))
+    others = [office.incidents("bao").custody(other) for other in (one.job, one.sha256)]
     found = office.incidents("bao").custody(one.id)
     assert len(found.jobs) == 2
     assert found.seen_by == ("bao",)
@@ -541,8 +542,8 @@ def test_the_timeline_holds_every_touch(works: Works, office: Office) -> None:
     assert kinds.count("withheld") == 2
     assert {"taking", "sealed", "decided", "handed-back", "seen", "picked-up", "frozen"} <= set(kinds)
     assert [event.seq for event in found.events] == sorted({event.seq for event in found.events})
-    for other in (one.job, one.sha256):
-        assert {e.seq for e in office.incidents("bao").custody(other).events} <= {e.seq for e in found.events}
+    for other in others:
+        assert {event.seq for event in other.events} <= {event.seq for event in found.events}
     with pytest.raises(Denied):
         office.incidents("wen").custody(one.id)
 

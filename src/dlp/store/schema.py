@@ -134,7 +134,7 @@ ONLY_RECORDS = {
 }
 """What a filter of records adds to these: only what is asked for."""
 ALL_RECORDS = "SELECT kind, id, CAST(value AS BLOB) FROM record"
-_ROW = ("id", "state", "version", "created", "updated", "level", "source", "owner", "needle", "value")
+_ROW = ("id", "state", "version", "created", "updated", "level", "source", "owner", "needle", "place", "value")
 ALL_JOBS = f"SELECT {', '.join(_ROW)} FROM job"  # noqa: S608  fixed names
 ONE_JOB = f"{ALL_JOBS} WHERE id = :id"
 BODIES_OF_JOB = "SELECT body FROM event WHERE job = :job ORDER BY seq DESC"
