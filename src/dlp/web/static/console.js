@@ -45,3 +45,16 @@ document.addEventListener("submit", (event) => {
   const words = event.submitter?.dataset.sure || event.target.dataset.sure;
   if (words && !window.confirm(words)) event.preventDefault();
 });
+
+// The workbench: a fault leads to its line in the text that is edited.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("[data-line]");
+  const text = link && document.querySelector("textarea#text");
+  if (!text) return;
+  event.preventDefault();
+  const lines = text.value.split("\n");
+  const start = lines.slice(0, Number(link.dataset.line) - 1).join("\n").length + (Number(link.dataset.line) > 1 ? 1 : 0);
+  text.focus();
+  text.setSelectionRange(start, start + (lines[Number(link.dataset.line) - 1] || "").length);
+  text.scrollTop = Math.max(0, (Number(link.dataset.line) - 4) * (text.scrollHeight / lines.length));
+});
