@@ -195,6 +195,14 @@ def test_what_needs_the_text_is_said() -> None:
     assert [(one.rule, one.key) for one in under([], new).blind] == [("p.other", "-")]
 
 
+def test_what_was_said_of_a_job_that_nothing_happens_to_counts() -> None:
+    """The whole of a share is every label of the span, whether its job moves or not."""
+    jobs = [job("a", number()), job("b", number())]
+    said = [label("a", Ruling.CONFIRMED), label("b", Ruling.FALSE_ALARM)]
+    told = under(jobs, without("words"), labels=said)
+    assert (told.confirmed, told.false_alarms) == (Share(0, 1), Share(0, 1))
+
+
 def test_another_policy_is_judged() -> None:
     """A higher threshold frees what lies below it."""
     clauses = (evolve(c, when=evolve(c.when, score_at_least=25 if c.name == "terms" else 0)) for c in POLICY.clauses)

@@ -76,13 +76,14 @@ class Rules:
 
     def __init__(self, old: Sequence[Pack], new: Sequence[Pack], digest: Digest) -> None:
         self._old, self._new = _by_id(old), _by_id(new)
+        self._same = frozenset(name for name, rule in self._old.items() if self._new.get(name) == rule)
         self._digest = digest
         self._terms: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
 
     def restate(self, found: Finding) -> Finding | None:
         """Return a finding as it would be; None where it would not be there."""
         old, new = self._old.get(found.rule), self._new.get(found.rule)
-        if old is None or (new is not None and new == old):
+        if old is None or found.rule in self._same:
             return found
         if new is None or _would_not_hold(found, old.rule, new.rule):
             return None
@@ -136,12 +137,16 @@ def replay(
             said.setdefault(label.job, {})[label.finding - 1] = label.ruling
     count, held, freed, others = 0, list[Moved](), list[Moved](), list[Moved]()
     marks, confirmed, false = ([0, 0] for _ in range(3))
+    same = policies[0] == policies[1]
     for job in jobs:
         if job.verdict is None:
             continue
         count += 1
         again = [rules.restate(found) for found in job.findings]
         left = tuple(found for found in again if found is not None)
+        if same and all(one is found for one, found in zip(again, job.findings, strict=True)):
+            _count_same(said.get(job.id, {}), job.findings, marks, confirmed, false)
+            continue
         before = _verdict(job.item, exempts[0](job.findings, job), job.gaps, policies[0], job.verdict)
         after = _verdict(job.item, exempts[1](left, job), job.gaps, policies[1], job.verdict)
         if before is not after:
@@ -169,6 +174,17 @@ def replay(
         false_alarms=Share(*false),
         blind=tuple(rules.blind()),
     )
+
+
+def _count_same(
+    said: Mapping[int, Ruling], findings: Sequence[Finding], marks: list[int], confirmed: list[int], false: list[int]
+) -> None:
+    """Count what was said of the hits of a job that nothing happens to."""
+    for number, ruling in said.items():
+        if number < len(findings) and ruling is not Ruling.MISSED:
+            _count(false if ruling is Ruling.FALSE_ALARM else confirmed, gone=False)
+            if ruling is Ruling.CONFIRMED and findings[number].mark is not None:
+                _count(marks, gone=False)
 
 
 def _count(share: list[int], *, gone: bool) -> None:

@@ -5,6 +5,8 @@ It loads no scanner: every desk knows what it may confirm.
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 
 from dlp import drafts
@@ -19,6 +21,8 @@ from dlp.service.second import After, Change, Doing
 from dlp.store.entry import Entry
 from dlp.store.sqlite import SqliteStore
 
+LOG = logging.getLogger("dlp")
+
 
 def doing() -> dict[Operation, Doing]:
     """Return what is done once a second person has confirmed it."""
@@ -31,7 +35,10 @@ def after(config: Config, store: SqliteStore) -> Mapping[Operation, After]:
 
 
 def _lay(config: Config, store: SqliteStore) -> None:
-    shelf.lay(config, store)
+    try:
+        shelf.lay(config, store)
+    except OSError as err:  # it holds by the books: the gate lays it out, now or at its next start
+        LOG.error("published packs were not laid out here: %s", os.strerror(err.errno or 0))  # noqa: TRY400  no bug
 
 
 def _publish(entry: Entry, change: Change) -> InForce:
