@@ -168,6 +168,12 @@ def state(case: Case, now: float) -> CaseState:
     return CaseState.WAITING if pending(case) is not None else CaseState.APPROVED
 
 
+def fits(step: Step, person: Person) -> bool:
+    """Tell whether somebody holds a role in which he signs a step."""
+    own = step.unit in ("", person.unit)
+    return any(role in step.roles and (own or role is not Role.DEPARTMENT_HEAD) for role in person.roles)
+
+
 def sign(
     case: Case,
     signer: Person,

@@ -162,10 +162,13 @@ MOST_VALID_HOURS = 720
 
 def route(request: Request, site: Site, house: House) -> tuple[Step, ...] | Refusal:
     """Return the steps that a request needs, in the order in which they are signed, or why nobody may approve it."""
+    refused = refuse(request, weigh(request), site)
+    return steps(request, house) if refused is None else refused
+
+
+def steps(request: Request, house: House) -> tuple[Step, ...]:
+    """Return the steps alone, whatever the request still lacks: for whoever is about to ask."""
     weight = weigh(request)
-    refused = refuse(request, weight, site)
-    if refused is not None:
-        return refused
     added = (_added(number, step) for number, step in enumerate(house.steps) if _is_for(step, weight))
     return tuple(sorted((*dict.fromkeys(_own(request, weight)), *added), key=_rank))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dlp.model import Level, Reference, Regime, Say
 from dlp.request import AT_ONCE, AT_ONCE_HOURS, HOUR, Circle, Request, Weight, is_at_once, speaks_of
@@ -39,9 +40,40 @@ class Refusal(Denial, frozen=True, kw_only=True):
     """True where a state secret is where it may not be: the 24 hours of 实施条例 article 61 run."""
 
 
+class Needs(NamedTuple):
+    """What a request has to name, beside what it is for and who gets it."""
+
+    consent: bool
+    """The issuing organ, and the number under which it agreed to copies."""
+    province: bool
+    """Of the issuing organ: whether it lies inside of what this unit may take on."""
+    back: bool
+    """When every copy must be back."""
+    at_once: bool
+    """Read on the spot: the copies are back within a day."""
+
+
+def needs(request: Request, weight: Weight, site: Site) -> Needs:
+    """Return what a request has to name, so that whoever asks is told beforehand."""
+    borrowed = weight.state or any(c in AT_ONCE for c in request.classes)
+    work = Regime.WORK in weight.regimes and weight.level is not None and weight.level >= Level.SECRET
+    at_once, leaves = is_at_once(request, weight), bool(request.copies)
+    return Needs(
+        consent=borrowed and leaves,
+        province=weight.state and site.qualification == "乙级",
+        back=leaves and (weight.state or work or at_once),
+        at_once=at_once,
+    )
+
+
+def forbid(request: Request, weight: Weight, site: Site) -> Refusal | None:
+    """Return why nobody may approve a file at this site, whatever the request says; None where the ladder decides."""
+    return next(_statutory(request, weight, site), None)
+
+
 def refuse(request: Request, weight: Weight, site: Site) -> Refusal | None:
     """Return why nobody may approve a request at this site; None when the ladder decides. The gravest comes first."""
-    return next(_statutory(request, weight, site), None) or next(_incomplete(request, weight, site), None)
+    return forbid(request, weight, site) or next(_incomplete(request, weight, site), None)
 
 
 def _statutory(request: Request, weight: Weight, site: Site) -> Iterator[Refusal]:
@@ -110,16 +142,16 @@ def _incomplete(request: Request, weight: Weight, site: Site) -> Iterator[Refusa
         yield lacking(Why.INCOMPLETE, "没有写明去向", "who gets it is missing", f"{CENTRE}第六条")
     if request.ended is not None and not speaks_of(request.ended, request):
         yield lacking(Why.OTHER_FILE, "期满确认说的是另一个文件", "its confirmed term is that of another file", OWN)
-    if weight.state and site.qualification == "乙级" and not (request.province.strip() and site.province.strip()):
+    needed = needs(request, weight, site)
+    if needed.province and not (request.province.strip() and site.province.strip()):
         zh = "没有写明原发文单位或本单位所在省份，无法判断是否属于业务范围"
         en = "the province of the issuing organ or of this site is missing, so the scope cannot be told"
         yield lacking(Why.INCOMPLETE, zh, en, PRINTING)
-    borrowed = weight.state or any(c in AT_ONCE for c in request.classes)
-    if borrowed and request.copies and not (request.consent_no.strip() and request.organ.strip()):
+    if needed.consent and not (request.consent_no.strip() and request.organ.strip()):
         zh = "没有原发文单位名称和同意复制的文号"
         en = "the issuing organ and the number of its consent to copies are missing"
         yield lacking(Why.CONSENT, zh, en, f"{CENTRE}第九条；{LAW_2024}第二十六条；{RULES_2024}第二十九条第四项")
-    for missing in _return(request, weight):
+    for missing in _return(request, needed):
         yield lacking(Why.RETURN, missing.zh, missing.en, f"{CENTRE}第十一条；{RULES_2024}第二十七条第九项")
     outside = [r for r in request.recipients if r.circle is Circle.OUTSIDE]
     if weight.state and outside:
@@ -130,16 +162,15 @@ def _incomplete(request: Request, weight: Weight, site: Site) -> Iterator[Refusa
         yield lacking(Why.THIRD_PARTY, zh, en, "《研发中心保密管理制度》5.1；《文印中心保密规章制度》七")
 
 
-def _return(request: Request, weight: Weight) -> Iterator[Say]:
+def _return(request: Request, needed: Needs) -> Iterator[Say]:
     """Give what is wrong with the day by which the copies come back."""
     due, made = request.return_by, request.made_at
-    work = Regime.WORK in weight.regimes and weight.level is not None and weight.level >= Level.SECRET
     if due is None:
-        if request.copies and (weight.state or work or is_at_once(request, weight)):
+        if needed.back:
             yield Say("没有写明清退时间", "the day by which the copies come back is missing")
     elif not (math.isfinite(due) and due > made):
         yield Say("清退时间早于申请时间", "the copies would have to be back before they were asked for")
-    elif is_at_once(request, weight) and due > made + AT_ONCE_HOURS * HOUR:
+    elif needed.at_once and due > made + AT_ONCE_HOURS * HOUR:
         yield Say("须随阅随退，当日退还", "it is read at once and given back the same day")
 
 

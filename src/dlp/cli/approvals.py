@@ -12,21 +12,14 @@ from dlp import approval
 from dlp.approval import Case, CaseState, Decision, Signature
 from dlp.cli import faces, persons
 from dlp.cli.faces import tr
-from dlp.errors import Conflict, UsageError
+from dlp.errors import UsageError
 from dlp.model import Say
 from dlp.request import Circle, Recipient, weigh
 from dlp.rights import Role, names
 from dlp.service import accounts, records
-from dlp.service.cases import Asking
+from dlp.service.cases import STATES, Asking, Outlook
 from dlp.store.record import RecordFilter
 
-STATES: dict[CaseState, Say] = {
-    CaseState.WAITING: Say("待签字", "waiting"),
-    CaseState.APPROVED: Say("已批准", "approved"),
-    CaseState.SPENT: Say("份数已用完", "used up"),
-    CaseState.REJECTED: Say("已驳回", "rejected"),
-    CaseState.EXPIRED: Say("已过期", "expired"),
-}
 CIRCLES = {"范围内": Circle.WITHIN, "扩大": Circle.WIDER, "外部": Circle.OUTSIDE} | {one.value: one for one in Circle}
 
 
@@ -52,25 +45,50 @@ CIRCLES = {"范围内": Circle.WITHIN, "扩大": Circle.WIDER, "外部": Circle.
 @click.option("--unit", default="", help="处、科或窗口（默认为账号所在部门）。 The unit that asks.")
 @click.option("--docno", "doc_no", default="", help="文号（未登记时）。 Number of the document, if not registered.")
 @click.option("--applicant", default="", help="代他人申请时，其工号。 Staff number of the person it is for.")
-def request(config_path: Path | None, job_id: str, recipients: tuple[str, ...], *, as_json: bool, **words: Any) -> None:
+@click.option("--ahead", is_flag=True, help="只看须由谁签字，不送审。 Only tell who would sign; ask for nothing.")
+def request(
+    config_path: Path | None, job_id: str, recipients: tuple[str, ...], *, ahead: bool, as_json: bool, **words: Any
+) -> None:
     """为一个隔离件送审。 Ask for the approval of a held job."""
     asking = Asking(recipients=tuple(_recipient(one) for one in recipients), **words)
     with persons.desk(config_path) as desk:
+        if ahead:
+            _tell_ahead(desk.cases.outlook(job_id, asking), as_json=as_json)
+            return
         made = desk.cases.ask(job_id, asking)
         _told(made, desk.cases.state(made), as_json=as_json)
 
 
+def _tell_ahead(outlook: Outlook, *, as_json: bool) -> None:
+    pairs = tuple(zip(outlook.steps, outlook.signers, strict=True))
+    if as_json:
+        faces.lines({"step": one.name, "roles": [role.value for role in one.roles], "who": who} for one, who in pairs)
+        return
+    lang = faces.language()
+    if outlook.refusal is not None:
+        faces.say(outlook.refusal.say.to(lang))
+        return
+    for one, who in pairs:
+        able = "、".join(who) or tr("现在没有人可签", "nobody can sign it now")
+        faces.say(f"  · {one.say.to(lang)}（{names(one.roles).to(lang)}）{able}")
+
+
 @click.command("cases")
 @persons.asking
+@click.option("--mine", is_flag=True, help="只列待本人签字的，旧的在前。 What waits for one's own word.")
 @click.option("--state", type=click.Choice([one.value for one in CaseState]), help="只列此状态。 Only this state.")
 @click.option("--job", default="", help="只列此任务的。 Only of this job.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=100, show_default=True, help="最多列几个。 At most so many."
 )
-def cases(config_path: Path | None, state: str | None, job: str, limit: int, *, as_json: bool) -> None:
+def cases(config_path: Path | None, state: str | None, job: str, limit: int, *, mine: bool, as_json: bool) -> None:
     """列出审批单，新的在前。 List approvals, newest first."""
     with persons.desk(config_path) as desk:
-        found = [(case, desk.cases.state(case)) for case in desk.cases.all(RecordFilter(job=job), limit=limit)]
+        if mine:
+            wanted = [case for case in desk.cases.mine() if job in ("", case.request.job)][:limit]
+        else:
+            wanted = list(desk.cases.all(RecordFilter(job=job), limit=limit))
+        found = [(case, desk.cases.state(case)) for case in wanted]
     shown = [(case, now) for case, now in found if not state or now.value == state]
     if as_json:
         faces.lines(records.case(case, now) for case, now in shown)
@@ -175,12 +193,7 @@ def _sign(
 ) -> None:
     wanted: Role | None = accounts.roles_of([role])[0] if role else None
     with persons.desk(config_path) as desk:
-        binds = desk.cases.binding(desk.cases.get(case_id))
-        if seen and seen != binds.request:
-            raise Conflict(
-                Say(f"审批 {case_id} 与所看的不同", f"case {case_id} is not what was shown"),
-                Say("请重新查看后再签", "look at it again, then sign"),
-            )
+        binds = desk.cases.binding(desk.cases.get(case_id), seen=seen)
         made = desk.cases.sign(case_id, decision, binds, role=wanted, reason=reason)
         _told(made, desk.cases.state(made), as_json=as_json)
 

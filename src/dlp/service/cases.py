@@ -7,18 +7,20 @@ job leaves the vault, and the trail tells of all of it; or nothing of that happe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from dlp import approval
+from dlp.account import ACCOUNTS
 from dlp.approval import Binding, Case, CaseState, Decision
 from dlp.copies import COPIES, Copy, copy_id
 from dlp.description import DESCRIPTIONS, Description, Given
 from dlp.errors import Conflict, Denied
-from dlp.model import Frozen, Say, State, evolve
-from dlp.refusals import Refusal
-from dlp.request import AT_ONCE, Claim, Recipient, Request, weigh
+from dlp.ladder import Step, steps, valid_seconds
+from dlp.model import Frozen, Level, Say, State, evolve
+from dlp.refusals import Needs, Refusal, forbid, needs
+from dlp.request import AT_ONCE, HOUR, Claim, Duty, Recipient, Request, duties, weigh
 from dlp.review import REVIEWS
-from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why
+from dlp.rights import CENTRE, RULES_2024, Denial, Operation, Person, Role, Why, same
 from dlp.service import describing, incidents
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
@@ -26,6 +28,25 @@ from dlp.store import Job, record
 from dlp.store.entry import Entry
 from dlp.store.record import Columns, Kind, RecordFilter
 from dlp.terms import Confirmation
+
+STATES: dict[CaseState, Say] = {
+    CaseState.WAITING: Say("待签字", "waiting"),
+    CaseState.APPROVED: Say("已批准", "approved"),
+    CaseState.SPENT: Say("份数已用完", "used up"),
+    CaseState.REJECTED: Say("已驳回", "rejected"),
+    CaseState.EXPIRED: Say("已过期", "expired"),
+}
+DUTIES: dict[Duty, Say] = {
+    Duty.REGISTER: Say("逐份登记", "each copy is entered in the register"),
+    Duty.STAMP: Say("加盖复制件戳记，视同原件管理", "copies are stamped and kept as the original is"),
+    Duty.NUMBER: Say("逐份编号", "each copy has its number"),
+    Duty.RECORD_VIEWERS: Say("记录知悉人员", "who sees it is written down"),
+    Duty.GIVE_BACK: Say("按期清退", "every copy comes back by the day named"),
+    Duty.AT_ONCE: Say("随阅随退，当日退还", "read on the spot and given back the same day"),
+    Duty.TWO_PERSONS: Say("双人在场、双人携带", "two persons are present and carry it"),
+}
+OPEN_SECONDS = 2 * approval.WAITING_HOURS * HOUR
+"""A case that is older than this can be neither signed nor used."""
 
 
 def _columns(case: Case) -> Columns:
@@ -79,6 +100,23 @@ class Asking(Frozen, frozen=True, kw_only=True):
     """Staff number of the person for whom it is asked, where that is somebody else."""
 
 
+class Outlook(NamedTuple):
+    """What is ahead of whoever asks for an approval: who signs, how long it holds, what it obliges to."""
+
+    job: Job
+    level: Level | None
+    steps: tuple[Step, ...]
+    needs: Needs
+    seconds: float
+    duties: tuple[Duty, ...]
+    signers: tuple[tuple[str, ...], ...]
+    """For each step the names of those who can sign it here; none: somebody has to be given the role first."""
+    known: Description | None
+    """What is written down of the file already, and need not be said again."""
+    refusal: Refusal | None
+    """Why nobody may approve it here, whatever is asked."""
+
+
 class Cases:
     """The approvals of one site, in the name of one person."""
 
@@ -86,10 +124,11 @@ class Cases:
         self._acting = acting
         self._store = acting.store
 
-    def all(self, only: RecordFilter | None = None, *, limit: int = 0) -> tuple[Case, ...]:
-        """Return cases, newest first."""
+    def all(self, only: RecordFilter | None = None, *, limit: int = 0, after: str = "") -> tuple[Case, ...]:
+        """Return cases, newest first; `after` is the last one that was read."""
         self._acting.may(Operation.APPROVAL_SHOW)
-        return self._store.records(CASES, only, limit=limit)
+        last = self._store.record(CASES, after) if after else None
+        return self._store.records(CASES, only, limit=limit, after=last)
 
     def get(self, id: str) -> Case:  # noqa: A002  the column's name
         """Return one case; NotFound when there is none."""
@@ -106,12 +145,7 @@ class Cases:
         found = self._store.get(prefix)
         with self._acting.demand(Operation.APPROVAL_REQUEST, job=found.id) as entry:
             person = now(entry, self._acting.person)
-            job = entry.job(found.id)
-            if job.state is not State.HELD:
-                raise Denied(
-                    Say(f"任务 {job.id} 不在隔离中，不能送审", f"job {job.id} is not held: nothing can be asked for"),
-                    Say("只有隔离中的任务可以送审", "only held jobs can be asked for"),
-                )
+            job = _held(entry, found.id)
             known = _described(entry, job, asking, person)
             if isinstance(known, Denial):
                 made: Case | Denial = known
@@ -129,9 +163,68 @@ class Cases:
             _report(entry, job, person, made)
         raise error
 
-    def binding(self, case: Case) -> Binding:
-        """Return what the next signature binds; Conflict where no signature is waited for."""
+    def outlook(self, prefix: str, asking: Asking) -> Outlook:
+        """Return what is ahead of such a request, before anybody asks; nothing is written."""
+        found = self._store.get(prefix)
+        site, house = self._rules
+        with self._acting.demand(Operation.APPROVAL_REQUEST, job=found.id) as entry:
+            job = _held(entry, found.id)
+            known = entry.find(DESCRIPTIONS, job.id)
+            request = _request(entry, job, asking, now(entry, self._acting.person), known)
+            people = _people(entry)
+        weight, ahead = weigh(request), steps(request, house)
+        return Outlook(
+            job=job,
+            level=weight.level,
+            steps=ahead,
+            signers=tuple(_names(request, step, people) for step in ahead),
+            needs=needs(request, weight, site),
+            seconds=valid_seconds(request, house),
+            duties=duties(request),
+            known=known,
+            refusal=forbid(request, weight, site),
+        )
+
+    def open(self) -> tuple[Case, ...]:
+        """Return the cases that wait for a signature or can be used now, newest first."""
+        self._acting.may(Operation.APPROVAL_SHOW)
+        at = self._store.moment()
+        states = (CaseState.WAITING, CaseState.APPROVED)
+        only = RecordFilter(states=tuple(one.value for one in states), since=at - OPEN_SECONDS)
+        return tuple(case for case in self._store.records(CASES, only) if approval.state(case, at) in states)
+
+    def signers(self, case: Case) -> tuple[tuple[str, ...], ...]:
+        """Return for each step of a case the names of those who can sign it."""
+        with self._acting.demand(Operation.APPROVAL_SHOW, job=case.request.job) as entry:
+            people = _people(entry)
+        return tuple(_names(case.request, step, people) for step in case.steps)
+
+    def mine(self) -> tuple[Case, ...]:
+        """Return the cases that wait for the signature of whoever acts, oldest first."""
+        at = self._store.moment()
+        return tuple(case for case in reversed(self.open()) if _why_not(case, self._acting.person, at) is None)
+
+    def why_not(self, case: Case) -> Denial | None:
+        """Return why whoever acts cannot sign what waits now; None where his signature is waited for."""
+        return _why_not(case, self._acting.person, self._store.moment())
+
+    def names(self) -> dict[str, str]:
+        """Return the name behind each account, for whoever reads an approval."""
+        self._acting.may(Operation.APPROVAL_SHOW)
+        return {one.id: one.name for one in self._store.records(ACCOUNTS)}
+
+    def binding(self, case: Case, *, seen: str = "", step: str = "") -> Binding:
+        """Return what the next signature binds; Conflict where no signature is waited for.
+
+        `seen` is the digest (`Binding.request`) of what somebody was shown, `step` what he was to sign: Conflict where
+        it is another now.
+        """
         binds = approval.binding(case)
+        if binds is not None and ((seen and seen != binds.request) or (step and step != binds.step)):
+            raise Conflict(
+                Say(f"审批 {case.id} 与所看的不同", f"case {case.id} is not what was shown"),
+                Say("请重新查看后再签", "look at it again, then sign"),
+            )
         if binds is None:
             raise Conflict(
                 Say(f"审批 {case.id} 的签字已齐", f"every signature of case {case.id} is there"),
@@ -276,6 +369,17 @@ def _changed_beneath(entry: Entry, case: Case) -> Denial | None:
     return None
 
 
+def _held(entry: Entry, id: str) -> Job:  # noqa: A002  the column's name
+    """Return a job that can be asked for."""
+    job = entry.job(id)
+    if job.state is not State.HELD:
+        raise Denied(
+            Say(f"任务 {job.id} 不在隔离中，不能送审", f"job {job.id} is not held: nothing can be asked for"),
+            Say("只有隔离中的任务可以送审", "only held jobs can be asked for"),
+        )
+    return job
+
+
 def _asked_before(entry: Entry, case: Case) -> bool:
     """Tell whether level or term of the file were decided on after the case was opened: it was signed for another."""
     job = case.request.job
@@ -339,6 +443,30 @@ def _role(case: Case, person: Person) -> Role:
     step = approval.pending(case)
     fitting = [role for role in (step.roles if step else ()) if role in person.roles]
     return fitting[0] if fitting else next(iter(person.roles), Role.OPERATOR)
+
+
+def _why_not(case: Case, person: Person, moment: float) -> Denial | None:
+    binds = approval.binding(case)
+    if binds is None:
+        return Denial(
+            why=Why.CLOSED,
+            say=Say(f"审批 {case.id} 的签字已齐", f"every signature of case {case.id} is there"),
+            hint=Say("可以凭批准放行", "the job can be released on it"),
+        )
+    made = approval.sign(case, person, Decision.APPROVE, moment, role=_role(case, person), binds=binds)
+    return made if isinstance(made, Denial) else None
+
+
+def _people(entry: Entry) -> tuple[Person, ...]:
+    return tuple(one.person(entry.moment) for one in entry.records(ACCOUNTS))
+
+
+def _names(request: Request, step: Step, people: tuple[Person, ...]) -> tuple[str, ...]:
+    """Return the names of those who can sign a step, lowest role first; whoever asks is not one of them."""
+    own = (same(request.natural), same(request.applicant))
+    able = [one for one in people if one.active and one.natural not in own and approval.fits(step, one)]
+    able.sort(key=lambda one: (min(step.roles.index(role) for role in one.roles if role in step.roles), one.name))
+    return tuple(one.name for one in able)
 
 
 def _copy(case: Case, job: Job, operator: Person, at: float, known: Description | None) -> Copy:

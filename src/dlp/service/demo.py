@@ -138,7 +138,7 @@ def _workbook(name: str, rows: Sequence[Sequence[str]]) -> bytes:
 
 
 CAST: tuple[tuple[str, str, str, tuple[Role, ...]], ...] = (
-    ("op", "文小印", "一号窗口", (Role.OPERATOR,)),
+    ("op", "文小印", "业务处", (Role.OPERATOR,)),
     ("rev", "保小密", "保密办", (Role.REVIEWER,)),
     ("cls", "定小密", "保密办", (Role.CLASSIFIER,)),
     ("head", "部小门", "业务处", (Role.DEPARTMENT_HEAD,)),

@@ -15,7 +15,7 @@ from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Level, Redacting, Regime, Say, State, evolve
 from dlp.rights import CENTRE, Operation, right
-from dlp.service import accounts, destructions, incidents, publishing, restore, returning, reviews, trail
+from dlp.service import accounts, destructions, incidents, publishing, receipt, restore, returning, reviews, trail
 from dlp.service.acting import Acting, refused
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
@@ -136,6 +136,17 @@ class Desk:
         person = self.acting.may(Operation.JOB_SHOW, job=job.id)
         trail.seen(self.store, person.id, job, "evidence")
         return job
+
+    def receipt(self, prefix: str) -> tuple[Job, str]:
+        """Return one job and what its sender is told of it; NotFound where it is not stopped and nothing is."""
+        job = self.show(prefix)
+        text = receipt.again(job, self.config.site)
+        if text:
+            return job, text
+        raise NotFound(
+            Say(f"任务 {job.id} 没有拦截说明", f"job {job.id} has no receipt"),
+            Say("只有暂扣、拦截或脱敏放行的任务才有", "only what was held, blocked or redacted has one"),
+        )
 
     def release(self, prefix: str, *, reason: str, case: str = "", copies: int | None = None, actor: str = "") -> Job:
         """Release a held job: on the approval `case`, with so many of its copies (all that are left of it).

@@ -21,7 +21,7 @@ from dlp import certificate, durable, imprint, incident, pipeline, vault, withho
 from dlp.config import Config
 from dlp.errors import Conflict, Denied, DlpError, StoreError, VaultError
 from dlp.incident import INCIDENTS, Cause, Freeze, Incident, Stopped
-from dlp.model import Action, Certificate, Document, Finding, Inspection, Item, Outcome, Say, State, Verdict, evolve
+from dlp.model import Action, Certificate, Finding, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction, Stamped
 from dlp.review import REVIEWS
 from dlp.service import certify, destructions, receipt
@@ -178,7 +178,7 @@ class Line:
             self.vault.close_to_public(job.id, None)
         source = self.sources.get(job.item.source)
         if source is not None:
-            seen = _seen(job, job.verdict or Verdict(action=Action.QUARANTINE))
+            seen = receipt.seen_of(job, job.verdict or Verdict(action=Action.QUARANTINE))
             try:
                 self._tell(job, source, seen, Action.QUARANTINE, note)
             except msgspec.DecodeError:
@@ -209,7 +209,7 @@ class Line:
             return self._hand_back(job, source)
         if job.state is State.DECIDED and job.verdict is not None and job.verdict.action >= Action.QUARANTINE:
             # The sealed copy may already be closed to this machine; the committed verdict needs no second look.
-            return self._enforce(job, _seen(job, job.verdict), None)
+            return self._enforce(job, receipt.seen_of(job, job.verdict), None)
         if job.state is State.STORED:
             source.remove(self._found(job.item))
         body = self.vault.open(job.id, job.item.sha256) if job.item.size <= self.config.limits.file_bytes else None
@@ -253,7 +253,7 @@ class Line:
         source = self.sources.get(job.item.source)
         if source is not None and job.verdict is not None:
             said = {**dict.fromkeys((State.BLOCKED, *GONE), Action.BLOCK), State.REDACTED: Action.REDACT}
-            self._tell(job, source, _seen(job, job.verdict), said.get(job.state, Action.QUARANTINE), job.note)
+            self._tell(job, source, receipt.seen_of(job, job.verdict), said.get(job.state, Action.QUARANTINE), job.note)
 
     def _take(self, found: Found, source: int | Pieces, about: Item) -> tuple[Job, int | None]:
         now = time.time()
@@ -824,12 +824,6 @@ def _with_stamp(said: _Said, made: Stamped) -> _Said:
     """Return the word for what leaves with a stamp on each page."""
     body = {**said.body, "stamped": made.pages, "covered": len(made.covered)}
     return said._replace(sha256=durable.sha256_of(made.body), body=body)
-
-
-def _seen(job: Job, verdict: Verdict) -> Inspection:
-    """Return the committed part of an inspection: enough to settle, without any text of the document."""
-    document = Document(media=job.item.media)
-    return Inspection(item=job.item, document=document, findings=job.findings, gaps=job.gaps, verdict=verdict)
 
 
 def _decision(seen: Inspection) -> dict[str, Any]:

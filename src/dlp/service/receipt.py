@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-from dlp.model import Action, Document, Inspection, Outcome, Reason, Regime, Say, State
+from dlp import withhold
+from dlp.model import Action, Document, Inspection, Outcome, Reason, Regime, Say, State, Verdict
 from dlp.refusals import UNQUALIFIED
 from dlp.site import Site
+from dlp.store import Job
 
 TITLES: dict[Action, Say] = {
     Action.ALLOW: Say("未能放行", "Not released"),
@@ -101,6 +103,32 @@ def write(
     return "\n".join(rows) + "\n"
 
 
+def seen_of(job: Job, verdict: Verdict) -> Inspection:
+    """Return the committed part of an inspection: enough to settle and to tell, without any text of the document."""
+    document = Document(media=job.item.media)
+    return Inspection(item=job.item, document=document, findings=job.findings, gaps=job.gaps, verdict=verdict)
+
+
+def again(job: Job, site: Site) -> str:
+    """Return the receipt of a job that did not leave as it came, as its sender has it; empty for any other job."""
+    if job.verdict is None:
+        return ""
+    action = _TOLD.get(job.state)
+    if action is None:
+        return ""
+    withheld = action is Action.BLOCK and withhold.forbids(job.findings, site)
+    return write(seen_of(job, job.verdict), action, job.note, site, read=job.coverage, withheld=withheld)
+
+
+_TOLD: dict[State, Action] = {
+    State.HELD: Action.QUARANTINE,
+    State.BLOCKED: Action.BLOCK,
+    State.WITHHELD: Action.BLOCK,
+    State.REDACTED: Action.REDACT,
+}
+"""What the receipt of a job says became of it; once a person has decided on it, it says nothing that still holds."""
+
+
 def brief(seen: Inspection | Outcome, action: Action, note: Say | None, site: Site) -> str:
     """Return the receipt in one line of at most 900 bytes, as a print queue shows it."""
     lang = site.language
@@ -163,6 +191,12 @@ def coverage(document: Document) -> Say | None:
         zh, en = f"{zh}（识别把握 {sure:.0%} 以上）", f"{en} (recognized with {sure:.0%} or more)"
     total = sum(counts.values())
     return Say(f"共 {total} 页：{zh}", f"{total} pages: {en}")
+
+
+def pages(said: Say | None) -> int:
+    """Return how many pages there are, as `coverage` says it; 0 for a document without pages."""
+    found = re.match(r"共 (\d+) 页", said.zh) if said else None
+    return int(found[1]) if found else 0
 
 
 def _row(name: str, value: str, *, zh: bool) -> str:

@@ -30,6 +30,9 @@ from dlp.web.site import Console
 COOKIE = "dlp_session"
 LANGUAGE = "dlp_lang"
 THEME = "dlp_theme"
+BOARD = "dlp_board"
+LOUD = ("sound", "colour")
+"""What a board can do beside showing: each is off until somebody turns it on in his browser."""
 MultiPartParser.spool_max_size = MOST_BODY
 """An uploaded file stays in memory, however large it may be: nothing of it is written to a disk."""
 
@@ -64,6 +67,12 @@ class Stranger:
         """Return `light`, `dark`, or nothing where the browser decides."""
         chosen = self.request.cookies.get(THEME, "")
         return chosen if chosen in ("light", "dark") else ""
+
+    @property
+    def board(self) -> tuple[str, ...]:
+        """Return what the board in this browser does beside showing."""
+        chosen = self.request.cookies.get(BOARD, "").split("-")
+        return tuple(one for one in LOUD if one in chosen)
 
     @property
     def token(self) -> str:

@@ -96,17 +96,18 @@ def change_password(about: Asks, form: Annotated[dict[str, Any], Depends(form_of
 def language(about: Asks, form: Annotated[dict[str, Any], Depends(form_of)]) -> Response:
     """Choose the language of the console in this browser."""
     chosen = "en" if form.get("to") == "en" else "zh"
-    return _set(about, LANGUAGE, chosen, _inside(str(form.get("next", "/"))))
+    return choose(about, LANGUAGE, chosen, _inside(str(form.get("next", "/"))))
 
 
 @router.post("/theme")
 def theme(about: Asks, form: Annotated[dict[str, Any], Depends(form_of)]) -> Response:
     """Choose light or dark in this browser."""
     chosen = str(form.get("to", ""))
-    return _set(about, THEME, chosen if chosen in ("light", "dark") else "auto", _inside(str(form.get("next", "/"))))
+    return choose(about, THEME, chosen if chosen in ("light", "dark") else "auto", _inside(str(form.get("next", "/"))))
 
 
-def _set(about: Asks, name: str, value: str, target: str) -> Response:
+def choose(about: Asks, name: str, value: str, target: str) -> Response:
+    """Keep a choice in this browser, and lead on."""
     answer = RedirectResponse(target, 303)
     _cookie(about, answer, name, value, YEAR)
     return answer
