@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from html import escape, unescape
 from pathlib import Path
@@ -55,14 +56,21 @@ class Shop:
         return sum(event.body["operation"] == operation.value for event in events)
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """Give a site with a held file, a hostile one, and a state secret that was handed back."""
-    hash_quickly(monkeypatch)
-    place = lay(tmp_path)
+@pytest.fixture(scope="module")
+def laid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a site with a held file, a hostile one, and a state secret that was handed back, before anybody is there."""
+    place = lay(tmp_path_factory.mktemp("laid"))
     for name, text in ((NAME, HELD), (HOSTILE, HELD), ("方案.txt", SECRET)):
         place.put(name, text.encode())
     place.run("run", "--once", timeout=300)
+    return place.root
+
+
+@pytest.fixture
+def shop(laid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """Give such a site of its own to each test, with its people."""
+    hash_quickly(monkeypatch)
+    place = Place.at(shutil.copytree(laid, tmp_path / "site"))
     house = House(place.root, place.config)
     house.staff()
     yield Shop(place, house)
