@@ -4,6 +4,34 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dlp.web.pages import begin, door, jobs, tokens
+from dlp.web.pages import (
+    audit,
+    begin,
+    destroy,
+    door,
+    incidents,
+    jobs,
+    people,
+    registers,
+    reports,
+    system,
+    tokens,
+    waiting,
+    withheld,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (door.router, begin.router, jobs.router, tokens.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    door.router,
+    begin.router,
+    jobs.router,
+    tokens.router,
+    waiting.router,
+    people.router,
+    registers.router,
+    audit.router,
+    reports.router,
+    incidents.router,
+    withheld.router,
+    destroy.router,
+    system.router,
+)
