@@ -448,6 +448,18 @@ def read_identity(path: Path) -> x25519.Identity:
         raise _damaged_key(path) from err
 
 
+def identity_in(raw: bytes) -> x25519.Identity:
+    """Return the private key in the bytes of a key file of age; VaultError where there is none."""
+    try:
+        lines = [line.strip() for line in raw.decode("ascii").splitlines()]
+        return x25519.Identity.from_str(next(line for line in lines if line and not line.startswith("#")))
+    except (UnicodeDecodeError, StopIteration, pyrage.IdentityError) as err:
+        raise VaultError(
+            Say("这不是私钥文件", "this is no private key file"),
+            Say("选择 dlp backup keygen 写出的私钥文件", "choose the one that `dlp backup keygen` wrote"),
+        ) from err
+
+
 def read_recipients(path: Path) -> tuple[x25519.Recipient, ...]:
     """Return the public keys in a file of age; VaultError when it holds none, or cannot be read."""
     try:

@@ -45,3 +45,15 @@ document.addEventListener("submit", (event) => {
   const words = event.submitter?.dataset.sure || event.target.dataset.sure;
   if (words && !window.confirm(words)) event.preventDefault();
 });
+
+// What prints the page that is seen.
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-print]")) window.print();
+});
+
+// What chooses, or lets go of, every box of its form.
+document.addEventListener("change", (event) => {
+  const every = event.target.closest?.("[data-every]");
+  if (!every) return;
+  for (const box of every.form.querySelectorAll(`input[type="checkbox"][name="${every.dataset.every}"]`)) box.checked = every.checked;
+});
