@@ -150,7 +150,9 @@ def waiting(config_path: Path | None, *, as_json: bool) -> None:
         faces.lines(records.change(one) for one in found)
         return
     titles = (tr("编号", "number"), tr("事项", "what"), tr("对象", "of"), tr("提出人", "by"), tr("内容", "content"))
-    faces.table(titles, ((one.id, _what(one), one.subject, one.by, wording.of(one).to(faces.language())) for one in found))
+    faces.table(
+        titles, ((one.id, _what(one), one.subject, one.by, wording.of(one).to(faces.language())) for one in found)
+    )
 
 
 @command.command("confirm")

@@ -78,7 +78,9 @@ class Sample(NamedTuple):
 
 
 SAMPLES: tuple[Sample, ...] = (
-    Sample("letter", Say("普通函件", "a plain letter"), "关于借用会议场地的答复函\n同意借用三楼多功能厅，请做好垃圾分类。"),
+    Sample(
+        "letter", Say("普通函件", "a plain letter"), "关于借用会议场地的答复函\n同意借用三楼多功能厅，请做好垃圾分类。"
+    ),
     Sample(
         "marked",
         Say("带密级的方案", "a marked plan"),
@@ -126,7 +128,9 @@ def _parts(when: When) -> Iterator[Say]:
         said = SEVERITIES[when.severity_at_least]
         yield Say(f"严重程度不低于“{said.zh}”", f"of severity {said.en} or above")
     if when.confidence_at_least:
-        yield Say(f"可信度不低于 {when.confidence_at_least:.0%}", f"with confidence {when.confidence_at_least:.0%} or above")
+        yield Say(
+            f"可信度不低于 {when.confidence_at_least:.0%}", f"with confidence {when.confidence_at_least:.0%} or above"
+        )
     if when.count_at_least > 1:
         yield Say(f"至少 {when.count_at_least} 处", f"at least {when.count_at_least} times")
     if when.persons_at_least:
@@ -149,7 +153,9 @@ def dry_run(acting: Acting, text: str, *, source: str = "", owner: str = "") -> 
     """Return what the policy decides on a text, by the rules of this site. Nothing of it is written anywhere."""
     acting.may(Operation.HEALTH_READ)
     if not text.strip():
-        raise UsageError(Say("没有文字", "there is no text"), Say("粘贴一段文字或选择样例", "paste one, or choose a sample"))
+        raise UsageError(
+            Say("没有文字", "there is no text"), Say("粘贴一段文字或选择样例", "paste one, or choose a sample")
+        )
     if len(text) > MOST:
         raise UsageError(Say(f"文字超过 {MOST} 字", f"the text has more than {MOST} characters"))
     config = acting.config

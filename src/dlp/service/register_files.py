@@ -79,7 +79,11 @@ def handed_out(acting: Acting, name: str, span: Span, *, format: Format) -> tupl
 
 @contextmanager
 def _written(
-    acting: Acting, name: str, span: Span, format: Format, folder: Path  # noqa: A002  as above
+    acting: Acting,
+    name: str,
+    span: Span,
+    format: Format,
+    folder: Path,
 ) -> Iterator[tuple[Exported, int]]:
     """Give what was written, and an fd of it at its beginning; its hash is in the trail before anybody has it."""
     acting.may(Operation.REGISTER_EXPORT, subject=name)

@@ -43,6 +43,7 @@ class Asked(NamedTuple):
 
 
 def asked_for(
+    *,
     actor: Annotated[str, Query(max_length=64)] = "",
     file: Annotated[str, Query(max_length=200)] = "",
     kind: Annotated[str, Query(max_length=40)] = "",
@@ -89,7 +90,7 @@ def export(about: Does) -> Response:
     kind = about.field("format", "jsonl")
     kind = kind if kind in siem.FORMATS else "jsonl"
     end = "log" if kind == "cef" else "jsonl"
-    return kept(_lines(about.desk.events(), kind), f"审计-{kind}-{datetime.now():%Y%m%d}.{end}", kind)
+    return kept(_lines(about.desk.events(), kind), f"审计-{kind}-{datetime.now().astimezone():%Y%m%d}.{end}", kind)
 
 
 def _lines(events: Iterator[AuditEvent], kind: str) -> Iterator[bytes]:

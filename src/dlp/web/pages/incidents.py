@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from starlette.responses import RedirectResponse
 
+from dlp.errors import NotFound
 from dlp.incident import CAUSES, REPORT_HOURS, STEPS, Incident, Step
 from dlp.model import Say
 from dlp.rights import Operation
@@ -16,7 +17,7 @@ from dlp.store.record import RecordFilter
 from dlp.web.answers import kept, moment
 from dlp.web.leaf import leaf
 from dlp.web.pages.waiting import asked
-from dlp.web.visit import Does, Reads
+from dlp.web.visit import Does, Reads, Visit
 
 router = APIRouter()
 ROWS = 200
@@ -73,6 +74,7 @@ def card(about: Reads, id: str) -> Response:  # noqa: A002  the column's name
     following = list(Step)[list(Step).index(one.step) + 1] if one.step not in (Step.RECTIFY, Step.CLOSED) else None
     taken = sorted((*one.steps, *one.notes), key=lambda taken: taken.at)
     words = {"one": one, "custody": custody, "following": following, "taken": taken, "closed": Step.CLOSED}
+    words["frozen"] = bool(one.sha256) and _is_frozen(about, one.sha256)
     return leaf(about, "incident.html", **words, **_words())
 
 
@@ -143,7 +145,12 @@ def _words() -> dict[str, Any]:
     return {"clock": lambda one: Clock(one, now), "steps": STEPS, "causes": CAUSES, "hours": REPORT_HOURS}
 
 
+def _is_frozen(about: Visit, sha256: str) -> bool:
+    try:
+        return about.desk.incidents.frozen(sha256).active
+    except NotFound:
+        return False
+
+
 def _to(one: Incident) -> Response:
     return RedirectResponse(f"/incidents/{one.id}", 303)
-
-

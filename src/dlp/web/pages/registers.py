@@ -75,6 +75,7 @@ def export(about: Does) -> Response:
 @router.get("/registers/copies")
 def copies(
     about: Reads,
+    *,
     state: Annotated[str, Query(max_length=16)] = "",
     holder: Annotated[str, Query(max_length=200)] = "",
     unit: Annotated[str, Query(max_length=200)] = "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
@@ -25,6 +25,19 @@ MOST = 12
 """Bars of one chart; the rest is one bar."""
 LABEL, WIDTH, STEP, HEIGHT = 230, 460, 26, 17
 """Of a chart, in its own units: room for names, the longest bar, from bar to bar, a bar."""
+
+
+class Row(NamedTuple):
+    """What one bar shows: its name, its parts with their class, and what is written behind it."""
+
+    name: str
+    parts: tuple[tuple[int, str], ...]
+    number: str
+
+    @property
+    def whole(self) -> int:
+        """Return how long it is."""
+        return sum(count for count, _ in self.parts)
 
 
 class Bar(NamedTuple):
@@ -83,15 +96,17 @@ def inspection(about: Does) -> Response:
         **{key: about.field(key, "") for key in ("scope", "requirement", "deadline", "again")},
     )
     seen = reports.count(about.desk.acting, since, until)
-    return kept(reports.inspection_paper(about.desk.acting, seen, said), f"保密检查报告-{about.field('until')}.docx", "docx")
+    return kept(
+        reports.inspection_paper(about.desk.acting, seen, said), f"保密检查报告-{about.field('until')}.docx", "docx"
+    )
 
 
 def charts(seen: Tally, language: str) -> tuple[Chart, ...]:
     """Return the charts of a span of time; those without a bar are left out."""
     verdicts = [
-        (say.to(language), ((seen.actions[action.value], "stopped" if action >= Action.QUARANTINE else ""),))
+        Row(say.to(language), ((count, "stopped" if action >= Action.QUARANTINE else ""),), str(count))
         for action, say in ACTIONS.items()
-        if seen.actions.get(action.value)
+        if (count := seen.actions.get(action.value, 0))
     ]
     by_verdict = _chart(Say("按结论", "By verdict"), verdicts, ())
     stopped = (("", Say("其他", "others")), ("stopped", Say("隔离、拦截", "held or blocked")))
@@ -103,28 +118,28 @@ def charts(seen: Tally, language: str) -> tuple[Chart, ...]:
             (Say("按来件", "By source"), seen.sources),
         )
     )
-    rules = [(row.rule, ((row.jobs, ""), (row.false_alarms, "false"))) for row in seen.rules[:MOST]]
+    rules = [
+        Row(row.rule, ((row.jobs, ""), (row.false_alarms, "false")), f"{row.jobs} · {row.false_alarms}")
+        for row in seen.rules[:MOST]
+    ]
     key = (("", Say("命中任务", "jobs hit")), ("false", Say("误报", "false alarms")))
     return tuple(one for one in (by_verdict, *grouped, _chart(Say("按规则", "By rule"), rules, key)) if one.bars)
 
 
-def _group(row: Group) -> tuple[str, tuple[tuple[int, str], ...]]:
-    return row.name, ((row.jobs - row.stopped, ""), (row.stopped, "stopped"))
+def _group(row: Group) -> Row:
+    number = f"{row.jobs}（{row.stopped}）" if row.stopped else str(row.jobs)
+    return Row(row.name, ((row.jobs - row.stopped, ""), (row.stopped, "stopped")), number)
 
 
-def _chart(
-    title: Say, rows: Iterable[tuple[str, tuple[tuple[int, str], ...]]], key: tuple[tuple[str, Say], ...]
-) -> Chart:
-    rows = tuple(rows)
-    most = max((sum(count for count, _ in parts) for _, parts in rows), default=0) or 1
+def _chart(title: Say, rows: Sequence[Row], key: tuple[tuple[str, Say], ...]) -> Chart:
+    most = max((row.whole for row in rows), default=0) or 1
     bars = []
-    for number, (name, parts) in enumerate(rows):
+    for number, row in enumerate(rows):
         at, drawn = float(LABEL), []
-        for count, css in parts:
+        for count, css in row.parts:
             width = round(WIDTH * count / most, 1)
             drawn.append((round(at, 1), width, css))
             at += width
-        said = " + ".join(str(count) for count, _ in parts) if len(parts) > 1 else str(parts[0][0])
-        short = name if len(name) <= 26 else f"{name[:25]}…"
-        bars.append(Bar(short, 6 + STEP * number, tuple(drawn), round(at + 6, 1), said))
+        short = row.name if len(row.name) <= 26 else f"{row.name[:25]}…"
+        bars.append(Bar(short, 6 + STEP * number, tuple(drawn), round(at + 6, 1), row.number))
     return Chart(title, tuple(bars), key)

@@ -162,5 +162,3 @@ def _backups(about: Visit) -> list[Kept]:
         return [Kept(path.name, at.timestamp(), path.stat().st_size) for at, path in reversed(own)]
     except OSError:
         return []  # the checks below say why
-
-

@@ -1,4 +1,4 @@
-"""What is withheld because it may not be here: the mark, where it stands, hash and size; who took it, and the receipt."""
+"""What is withheld because it may not be here: the mark, its place, hash and size; who took it, and the receipt."""
 
 from __future__ import annotations
 
