@@ -82,7 +82,7 @@ def _written(
     acting: Acting,
     name: str,
     span: Span,
-    format: Format,
+    form: Format,
     folder: Path,
 ) -> Iterator[tuple[Exported, int]]:
     """Give what was written, and an fd of it at its beginning; its hash is in the trail before anybody has it."""
@@ -92,12 +92,12 @@ def _written(
     about = _About(acting.config.site.unit, _period(span))
     with tempfile.TemporaryDirectory(prefix=".dlp-", dir=folder) as scratch:
         part = Path(scratch, "register")
-        _WRITERS[format](part, found, counted, about)
+        _WRITERS[form](part, found, counted, about)
         fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
         try:
             done = Exported(found.name, counted.count, durable.sha256_of(fd))
             os.lseek(fd, 0, os.SEEK_SET)
-            body = {"register": done.register, "format": format, "rows": done.rows, "sha256": done.sha256}
+            body = {"register": done.register, "format": form, "rows": done.rows, "sha256": done.sha256}
             with acting.demand(Operation.REGISTER_EXPORT, subject=name) as entry:
                 entry.append(acting.person.id, "register-exported", "", body)
             yield done, fd
