@@ -39,8 +39,8 @@ def test_a_copy_is_picked_up_and_given_back(office: Office) -> None:
     first, second = office.printed(to=("王某", "李某"), due=time.time() + 86_400)
     op, rev = Browser(office, "opa"), Browser(office, "rev")
     card = op.page(f"/registers/copies/{first.id}")
-    assert "登记领取" in card
-    assert "登记领取" not in rev.page(f"/registers/copies/{first.id}")
+    assert f"/registers/copies/{first.id}/pick-up" in card
+    assert f"/registers/copies/{first.id}/pick-up" not in rev.page(f"/registers/copies/{first.id}")
     assert rev.post(f"/registers/copies/{first.id}/pick-up", to="王某").status_code == 403
     refused = op.post(f"/registers/copies/{first.id}/pick-up", to="赵某")
     assert refused.status_code == 403

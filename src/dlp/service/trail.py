@@ -136,7 +136,7 @@ def _counting(store: SqliteStore, job: Job) -> Level | None:
 class Chain(NamedTuple):
     """Where the trail stands; None for what has not been."""
 
-    count: int
+    length: int
     head: str
     last: AuditEvent | None
     checkpoint: AuditEvent | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from starlette.responses import RedirectResponse
@@ -37,7 +37,7 @@ def lists(about: Reads, every: Annotated[str, Query(max_length=4)] = "") -> Resp
     draws = about.may(Operation.DESTROY_LIST)
     due = list(islice(about.desk.destructions.due(), DUE)) if draws else []
     back = list(islice(Lending(about.desk.acting).copies(Wanted(state=CopyState.RETURNED)), DUE)) if draws else []
-    words = {"found": found, "every": every, "due": due, "back": back, "methods": METHODS, "most": DUE}
+    words: dict[str, Any] = {"found": found, "every": every, "due": due, "back": back, "methods": METHODS, "most": DUE}
     return leaf(about, "destroy.html", stages=STAGES, states=STATES, needed=WITNESSES, **words)
 
 
@@ -55,7 +55,14 @@ def card(about: Reads, id: str) -> Response:  # noqa: A002  the column's name
     waits = [change for change in about.desk.seconds.waiting() if change.subject == one.id]
     second = roles_said(right(Operation.DESTROY_APPROVE).second)
     erases = roles_said(right(Operation.DESTROY_ERASE).second)
-    words = {"one": one, "waits": waits, "second": second, "erases": erases, "stage": Stage, "needed": WITNESSES}
+    words: dict[str, Any] = {
+        "one": one,
+        "waits": waits,
+        "second": second,
+        "erases": erases,
+        "stage": Stage,
+        "needed": WITNESSES,
+    }
     return leaf(about, "destruction.html", stages=STAGES, **words)
 
 

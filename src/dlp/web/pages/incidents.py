@@ -37,7 +37,7 @@ def incidents(
         found = about.desk.incidents.all(RecordFilter(states=() if every else OPEN), limit=ROWS)
     freezes = about.desk.incidents.freezes(limit=ROWS) if about.may(Operation.INCIDENT_FREEZE) else ()
     shown = sorted(found, key=lambda one: (bool(one.reported_at), one.due))
-    words = {"found": shown, "reads": reads, "every": every, "freezes": freezes, "told": told}
+    words: dict[str, Any] = {"found": shown, "reads": reads, "every": every, "freezes": freezes, "told": told}
     return leaf(about, "incidents.html", **words, **_words())
 
 
@@ -73,7 +73,13 @@ def card(about: Reads, id: str) -> Response:  # noqa: A002  the column's name
     custody = about.desk.incidents.custody(id) if about.may(Operation.AUDIT_READ) else None
     following = list(Step)[list(Step).index(one.step) + 1] if one.step not in (Step.RECTIFY, Step.CLOSED) else None
     taken = sorted((*one.steps, *one.notes), key=lambda taken: taken.at)
-    words = {"one": one, "custody": custody, "following": following, "taken": taken, "closed": Step.CLOSED}
+    words: dict[str, Any] = {
+        "one": one,
+        "custody": custody,
+        "following": following,
+        "taken": taken,
+        "closed": Step.CLOSED,
+    }
     words["frozen"] = bool(one.sha256) and _is_frozen(about, one.sha256)
     return leaf(about, "incident.html", **words, **_words())
 
@@ -96,8 +102,7 @@ def report(about: Does, id: str) -> Response:  # noqa: A002  as above
 def add_task(about: Does, id: str) -> Response:  # noqa: A002  as above
     """Add something that has to be mended."""
     due = moment(about.field("due", ""), whole_day=True) or 0.0
-    words = {"owner": about.field("owner", ""), "due": due}
-    return _to(about.desk.incidents.add_task(id, about.field("what", ""), **words))
+    return _to(about.desk.incidents.add_task(id, about.field("what", ""), owner=about.field("owner", ""), due=due))
 
 
 @router.post("/incidents/{id}/tasks/{number}/done")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated, BinaryIO, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Response
 from starlette.responses import RedirectResponse
@@ -59,7 +59,13 @@ def rows(about: Reads, asked: Annotated[Asked, Depends(asked_for)]) -> Response:
     found, given = Registers(about.desk.acting).rows(asked.register, asked.span)
     shown = list(islice(given, asked.at, asked.at + ROWS + 1))
     more = asked.at + ROWS if len(shown) > ROWS else 0
-    words = {"asked": asked, "all": REGISTERS.values(), "found": found, "rows": shown[:ROWS], "more": more}
+    words: dict[str, Any] = {
+        "asked": asked,
+        "all": REGISTERS.values(),
+        "found": found,
+        "rows": shown[:ROWS],
+        "more": more,
+    }
     return leaf(about, "registers.html", formats=FORMATS, here_now="", page=ROWS, **words)
 
 
@@ -86,7 +92,13 @@ def copies(
     wanted = Wanted(job.strip(), _state(state), holder.strip(), unit.strip())
     shown = list(islice(Lending(about.desk.acting).copies(wanted), at, at + ROWS + 1))
     more = at + ROWS if len(shown) > ROWS else 0
-    words = {"wanted": wanted, "shown": shown[:ROWS], "more": more, "states": STATES, "all": REGISTERS.values()}
+    words: dict[str, Any] = {
+        "wanted": wanted,
+        "shown": shown[:ROWS],
+        "more": more,
+        "states": STATES,
+        "all": REGISTERS.values(),
+    }
     return leaf(about, "copies.html", here_now="copies", **words)
 
 
@@ -123,7 +135,13 @@ def overdue(about: Reads) -> Response:
     found = list(islice(Lending(about.desk.acting).overdue(), 10 * ROWS))
     late = [one for one in found if isinstance(one, Copy)]
     orders = [one for one in found if not isinstance(one, Copy)]
-    words = {"late": late, "orders": orders, "states": STATES, "whats": WHATS, "all": REGISTERS.values()}
+    words: dict[str, Any] = {
+        "late": late,
+        "orders": orders,
+        "states": STATES,
+        "whats": WHATS,
+        "all": REGISTERS.values(),
+    }
     return leaf(about, "overdue.html", here_now="overdue", **words)
 
 
@@ -138,7 +156,13 @@ def reconcile(about: Reads) -> Response:
 def orders(about: Reads, every: Annotated[str, Query(max_length=4)] = "") -> Response:
     """List commissions and meeting files, and take new ones in."""
     found = list(islice(Lending(about.desk.acting).orders(every=bool(every)), 10 * ROWS))
-    words = {"found": found, "every": every, "whats": WHATS, "levels": list(Level), "all": REGISTERS.values()}
+    words: dict[str, Any] = {
+        "found": found,
+        "every": every,
+        "whats": WHATS,
+        "levels": list(Level),
+        "all": REGISTERS.values(),
+    }
     return leaf(about, "orders.html", here_now="orders", meeting=What.MEETING, **words)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Response
 
@@ -70,7 +70,13 @@ def month(about: Reads, month: Annotated[str, Query(max_length=7)] = "") -> Resp
     seen = reports.count(about.desk.acting, since, until)
     named = f"{datetime.fromtimestamp(since).astimezone():%Y-%m}"
     today = f"{datetime.now().astimezone():%Y-%m-%d}"
-    words = {"seen": seen, "month": named, "actions": ACTIONS, "charts": charts(seen, about.language), "today": today}
+    words: dict[str, Any] = {
+        "seen": seen,
+        "month": named,
+        "actions": ACTIONS,
+        "charts": charts(seen, about.language),
+        "today": today,
+    }
     return leaf(about, "reports.html", length=reports.length, share=reports.share, first=f"{named}-01", **words)
 
 

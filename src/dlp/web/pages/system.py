@@ -133,7 +133,8 @@ def verify(about: Does) -> Response:
 def _policy(about: Visit) -> dict[str, Any]:
     clauses = [(one, policy_words.of(one)) for one in about.config.policy.clauses]
     today = datetime.now().astimezone().date()
-    owners = sorted({one.owner for one in (*about.config.folders, *about.config.printers) if one.owner})
+    counters = {*(one.owner for one in about.config.folders), *(one.owner for one in about.config.printers)}
+    owners = sorted(counters - {""})
     words = {"clauses": clauses, "policy": about.config.policy, "actions": ACTIONS, "samples": SAMPLES}
     return {**words, "today": today, "owners": owners}
 
