@@ -19,6 +19,7 @@ from dlp.incident import FREEZES, INCIDENTS, Step
 from dlp.model import Level, Regime, State
 from dlp.policy import DEFAULT_CLAUSES
 from dlp.service import policy_words
+from dlp.service.gate import load_packs
 from dlp.service.policy_words import SAMPLES
 from web_site import Browser
 
@@ -215,8 +216,9 @@ def test_the_policy_is_shown_in_words(office: Office) -> None:
     """Each clause has some, in both languages, without a name of the program."""
     page = Browser(office, "sec").page("/system/policy")
     english = Browser(office, "sec", language="en").page("/system/policy")
+    named = policy_words.types(load_packs(office.config))
     for clause in DEFAULT_CLAUSES:
-        said = policy_words.of(clause)
+        said = policy_words.of(clause, named)
         assert said.zh in page
         assert said.en in english
         assert "_" not in said.zh

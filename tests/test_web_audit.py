@@ -75,13 +75,13 @@ def test_events_are_found_by_person_file_kind_and_time(office: Office) -> None:
     """Newest first, a page at a time."""
     first, _ = office.printed(name="通知甲.docx")
     browser = Browser(office, "rev")
-    assert "copy-picked-up" not in browser.page("/audit")
+    assert "<td>copy-picked-up</td>" not in browser.page("/audit")
     Browser(office, "opa").post(f"/registers/copies/{first.id}/pick-up", to="王某")
-    assert "copy-picked-up" in browser.page("/audit?actor=opa")
-    assert "copy-picked-up" not in browser.page("/audit?actor=rev")
-    assert "copy-picked-up" in browser.page("/audit?file=通知甲")
+    assert "<td>copy-picked-up</td>" in browser.page("/audit?actor=opa")
+    assert "<td>copy-picked-up</td>" not in browser.page("/audit?actor=rev")
+    assert "<td>copy-picked-up</td>" in browser.page("/audit?file=通知甲")
     assert "没有这个任务或文件" in browser.page("/audit?file=nowhere")
-    assert "copy-picked-up" in browser.page("/audit?kind=copy-picked-up")
+    assert "<td>copy-picked-up</td>" in browser.page("/audit?kind=copy-picked-up")
     assert "没有符合条件的事件" in browser.page("/audit?kind=copy-picked-up&until=2020-01-01")
     assert browser.get("/audit?since=x").status_code == 400
 

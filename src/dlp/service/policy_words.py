@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from dlp import trial
 from dlp.errors import UsageError
 from dlp.marks import lint
 from dlp.model import Finding, Item, Regime, Say, Severity, Verdict
+from dlp.packs import Pack
 from dlp.policy import GAP_WORDS, Clause, When, decide, exempt
 from dlp.rights import Operation
 from dlp.service import compiled
@@ -100,21 +101,27 @@ SAMPLES: tuple[Sample, ...] = (
 )
 
 
-def of(clause: Clause) -> Say:
-    """Return in words when a clause holds."""
-    parts = tuple(_parts(clause.when))
+def types(loaded: Iterable[Pack]) -> dict[str, Say]:
+    """Return what each type of hit is called: by the words of this house, else as the rule that gives it."""
+    named = {rule.type: Say(rule.name, rule.name) for pack in loaded for rule in pack.rules}
+    return named | TYPES
+
+
+def of(clause: Clause, named: Mapping[str, Say]) -> Say:
+    """Return in words when a clause holds; `named` are the types of hits (see `types`)."""
+    parts = tuple(_parts(clause.when, named))
     if not parts:
         return Say("任何命中", "any hit")
     return Say("，且".join(part.zh for part in parts), " and ".join(part.en for part in parts))
 
 
-def _parts(when: When) -> Iterator[Say]:
+def _parts(when: When, named: Mapping[str, Say]) -> Iterator[Say]:
     if when.channel:
         yield Say(f"来自 {'、'.join(when.channel)}", f"from {', '.join(when.channel)}")
     if when.owner:
         yield Say(f"窗口为 {'、'.join(when.owner)}", f"of the counter {', '.join(when.owner)}")
     if when.type:
-        yield _named("发现", "there is", when.type, TYPES)
+        yield _named("发现", "there is", when.type, named)
     if when.category:
         yield _named("属于", "of", when.category, CATEGORIES)
     if when.rule:
@@ -144,7 +151,7 @@ def _parts(when: When) -> Iterator[Say]:
         yield Say(f"不是 {'、'.join(when.not_class)} 类文件", f"unless it is of the class {', '.join(when.not_class)}")
 
 
-def _named(zh: str, en: str, words: tuple[str, ...], says: dict[str, Say]) -> Say:
+def _named(zh: str, en: str, words: tuple[str, ...], says: Mapping[str, Say]) -> Say:
     said = [says.get(word, Say(word, word)) for word in words]
     return Say(f"{zh}{'、'.join(one.zh for one in said)}", f"{en} {', '.join(one.en for one in said)}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -150,11 +150,14 @@ def visit(request: Request) -> Visit:
     return Visit(request, _desk(request))
 
 
-async def form_of(request: Request) -> Mapping[str, Any]:
-    """Return the form of a request that a page of this console sent; Denied for any other."""
+async def form_of(request: Request) -> AsyncIterator[Mapping[str, Any]]:
+    """Give the form of a request that a page of this console sent; Denied for any other. Its files end with it."""
     given: Mapping[str, Any] = await request.form(max_files=4, max_fields=500, max_part_size=1 << 20)
-    check_own(request, given)
-    return given
+    try:
+        check_own(request, given)
+        yield given
+    finally:
+        await request.close()
 
 
 def change(request: Request, form: Annotated[Mapping[str, Any], Depends(form_of)]) -> Change:

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse
 from dlp import __version__
 from dlp.errors import DlpError, NotFound, UsageError
 from dlp.model import Say
+from dlp.packs import Pack
 from dlp.rights import Operation
 from dlp.service import backup, policy_words, proving
 from dlp.service.gate import load_packs
@@ -68,7 +69,8 @@ def system(about: Reads, told: Annotated[str, Query(max_length=120)] = "") -> Re
     config = about.config
     limits = [(LIMITS.get(key, Say(key, key)), value) for key, value in msgspec.structs.asdict(config.limits).items()]
     words: dict[str, Any] = {"version": __version__, "limits": limits, "backups": _backups(about), "told": told}
-    words |= {"packs": _packs(about), "folders": [(one, *_folder(one)) for one in config.folders]}
+    words |= {"packs": [(one.id, one.name, one.version, len(one.rules)) for one in _loaded(about)]}
+    words |= {"folders": [(one, *_folder(one)) for one in config.folders]}
     return leaf(about, "system.html", printers=config.printers, spec=config.backup, **words)
 
 
@@ -131,7 +133,8 @@ def verify(about: Does) -> Response:
 
 
 def _policy(about: Visit) -> dict[str, Any]:
-    clauses = [(one, policy_words.of(one)) for one in about.config.policy.clauses]
+    named = policy_words.types(_loaded(about))
+    clauses = [(one, policy_words.of(one, named)) for one in about.config.policy.clauses]
     today = datetime.now().astimezone().date()
     counters = {*(one.owner for one in about.config.folders), *(one.owner for one in about.config.printers)}
     owners = sorted(counters - {""})
@@ -139,11 +142,11 @@ def _policy(about: Visit) -> dict[str, Any]:
     return {**words, "today": today, "owners": owners}
 
 
-def _packs(about: Visit) -> list[tuple[str, str, str, int]]:
+def _loaded(about: Visit) -> tuple[Pack, ...]:
     try:
-        return [(one.id, one.name, one.version, len(one.rules)) for one in load_packs(about.config)]
+        return load_packs(about.config)
     except DlpError:
-        return []  # the checks below say what is wrong with them
+        return ()  # the checks say what is wrong with them
 
 
 def _folder(spec: Any) -> tuple[bool, str]:
