@@ -24,6 +24,7 @@ from dlp.web.visit import Does, Reads
 router = APIRouter()
 ROWS = 100
 CHUNK = 1 << 20
+_WORDS = ("job", "title", "client", "person", "papers", "original", "contract", "doc_no", "term")
 
 
 class Asked(NamedTuple):
@@ -175,7 +176,7 @@ def order(about: Does) -> Response:
         level=next((one for one in Level if one.value == level), None),
         quantity=about.number("quantity", 1),
         due=moment(about.field("due", ""), whole_day=True),
-        **{key: about.field(key, "") for key in ("job", "title", "client", "person", "papers", "original", "contract")},
+        **{key: about.field(key, "") for key in _WORDS},
         unit=about.field("unit", ""),
     )
     Lending(about.desk.acting).order(ordered)
