@@ -22,6 +22,8 @@ from dlp.web.visit import Does, Reads, Visit
 
 router = APIRouter()
 ROWS = 100
+RECORDS = "records"
+"""Digests of what an event wrote: for the verification, not for people; exports have them."""
 LINES = 500
 """Events of an export that are sent at once."""
 
@@ -121,7 +123,7 @@ def _found(about: Visit, asked: Asked) -> dict[str, Any]:
 
 
 def _words(event: AuditEvent) -> str:
-    return "，".join(f"{name}={_short(value)}" for name, value in event.body.items())
+    return "，".join(f"{name}={_short(value)}" for name, value in event.body.items() if name != RECORDS)
 
 
 def _short(value: Any) -> str:

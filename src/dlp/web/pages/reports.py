@@ -23,8 +23,10 @@ from dlp.web.visit import Does, Reads
 router = APIRouter()
 MOST = 12
 """Bars of one chart; the rest is one bar."""
-LABEL, WIDTH, STEP, HEIGHT = 230, 460, 26, 17
-"""Of a chart, in its own units: room for names, the longest bar, from bar to bar, a bar."""
+LABEL, WIDTH, STEP = 190, 350, 26
+"""Of a chart, in its own units: room for names, the longest bar, from bar to bar."""
+MOST_NAME = 25
+"""Letters of a name beside its bar."""
 
 
 class Row(NamedTuple):
@@ -146,6 +148,15 @@ def _chart(title: Say, rows: Sequence[Row], key: tuple[tuple[str, Say], ...]) ->
             width = round(WIDTH * count / most, 1)
             drawn.append((round(at, 1), width, css))
             at += width
-        short = row.name if len(row.name) <= 26 else f"{row.name[:25]}…"
-        bars.append(Bar(short, 6 + STEP * number, tuple(drawn), round(at + 6, 1), row.number))
+        bars.append(Bar(_short(row.name), 6 + STEP * number, tuple(drawn), round(at + 6, 1), row.number))
     return Chart(title, tuple(bars), key)
+
+
+def _short(name: str) -> str:
+    """Return a name that fits beside its bar: a letter of Han takes twice the room."""
+    room = MOST_NAME
+    for number, letter in enumerate(name):
+        room -= 1 if letter.isascii() else 2
+        if room < 0:
+            return f"{name[:number]}…"
+    return name
