@@ -192,11 +192,10 @@ class Matcher:
 
     def digest_of(self, kind: str, value: str) -> str:
         """Return the digest that a finding of type `kind` has whose hit is `value`, however either is written."""
-        return self._digest(kind, fold(value))
+        return digest_of(self._key, kind, value)
 
     def _digest(self, kind: str, raw: str) -> str:
-        plain = _SEPARATORS.sub("", raw).upper()
-        return hmac.digest(self._key, f"{kind}\0{plain}".encode(), "sha256").hex()
+        return _digest(self._key, kind, raw)
 
     def _ready(self, pack: Pack, rule: Rule) -> Known:
         full_id = pack.full_id(rule)
@@ -394,6 +393,16 @@ class Matcher:
                 digest=self._digest(known.rule.type, f"{known.full_id}|{'|'.join(first.part)}|{heads[0]}"),
                 why=(known.rule.kind, f"columns:{len(heads)}", f"rows:{found.rows}"),
             )
+
+
+def digest_of(key: bytes, kind: str, value: str) -> str:
+    """Return the digest that a finding of type `kind` has at a deployment whose hit is `value`, however written."""
+    return _digest(key, kind, fold(value))
+
+
+def _digest(key: bytes, kind: str, raw: str) -> str:
+    plain = _SEPARATORS.sub("", raw).upper()
+    return hmac.digest(key, f"{kind}\0{plain}".encode(), "sha256").hex()
 
 
 def _placed(view: View, base: Finding, pieces: tuple[Slice, ...], **told: Any) -> Finding:

@@ -205,6 +205,20 @@ def load(texts: Mapping[str, str]) -> tuple[Pack, ...]:
     return tuple(loaded)
 
 
+def over(base: Sequence[Pack], above: Sequence[Pack]) -> tuple[Pack, ...]:
+    """Return `base` with the packs of `above` in the place of those of the same id, or behind them all.
+
+    PackError where all of them together have too many terms.
+    """
+    replaced = {pack.id: pack for pack in above}
+    known = {pack.id for pack in base}
+    joined = (*(replaced.get(pack.id, pack) for pack in base), *(pack for pack in above if pack.id not in known))
+    problems = tuple(_too_many(joined))
+    if problems:
+        raise PackError(Say("全部规则包的词太多", "all packs together have too many terms"), problems)
+    return joined
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of a pack file, for editors that know TOML schemas."""
     return msgspec.json.schema(_File)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from pathlib import Path
 
 import click
 from rich.text import Text
 
-from dlp import durable, mutate, packs, trial
-from dlp.cli import faces, persons
+from dlp import drafts, durable, fit, mutate, packs, trial
+from dlp.cli import faces, persons, workbench
 from dlp.cli.faces import tr
 from dlp.config import Packs
 from dlp.errors import PackError, Problem, UsageError
@@ -27,7 +26,9 @@ folder_argument = click.argument(
 def _loaded(config_path: Path | None, folder: Path | None) -> tuple[packs.Pack, ...]:
     """Return the packs of a folder, or those of the configuration."""
     config = faces.settings(config_path)
-    return load_packs(evolve(config, packs=Packs(folders=(folder,))) if folder is not None else config)
+    if folder is None:
+        return load_packs(config)
+    return load_packs(evolve(config, packs=Packs(folders=(folder,))), published=False)
 
 
 @click.group("packs")
@@ -232,7 +233,7 @@ def diff(config_path: Path | None, old: Path, new: Path, corpus: Path | None, *,
 def new(config_path: Path | None, pack_id: str, path: Path) -> None:
     """写出一个新规则包的样板（不覆盖）。 Write a template of a new pack; nothing is overwritten."""
     del config_path
-    if not re.fullmatch(r"[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)*", pack_id):
+    if not fit.is_id(pack_id):
         raise UsageError(
             Say(f"规则包编号不合规：{pack_id}", f"no good id of a pack: {pack_id}"),
             Say(
@@ -240,7 +241,7 @@ def new(config_path: Path | None, pack_id: str, path: Path) -> None:
             ),
         )
     try:
-        durable.write_new(path, TEMPLATE.format(id=pack_id).encode("utf-8"))
+        durable.write_new(path, drafts.TEMPLATE.format(id=pack_id).encode("utf-8"))
     except FileExistsError as err:
         raise UsageError(Say(f"文件已存在，不覆盖：{path}", f"the file exists and is not overwritten: {path}")) from err
     faces.say(tr(f"已写出 {path}", f"{path} written"))
@@ -295,45 +296,11 @@ def schema(config_path: Path | None) -> None:
     faces.line(packs.schema())
 
 
+for _each in workbench.COMMANDS:
+    command.add_command(_each)
+
 LEAST_OF_ALL, LEAST_OF_A_RULE = 0.95, 0.80
 """Shares of mutants that must come out right before a pack is fit for use."""
-
-TEMPLATE = """# 规则包样板：改好后运行 dlp packs check 和 dlp packs test。
-# A template: change it, then run `dlp packs check` and `dlp packs test`.
-
-[pack]
-id = "{id}"
-name = "本单位项目"
-version = "1"
-category = "site"
-description = "本单位自定义的项目代号和编号"
-
-[[rules]]
-id = "words"
-name = "项目用语"
-kind = "terms"
-type = "term"
-severity = "medium"
-level = "敏感信息"
-terms = [{{ term = "示例工程代号", weight = 9 }}, {{ term = "示例项目", weight = 6 }}]
-examples = ["关于示例工程代号的说明", "附件：示例项目"]
-counterexamples = ["示例工作已完成", "无关内容"]
-references = [{{ law = "本单位保密制度" }}]
-
-[[rules]]
-id = "number"
-name = "项目编号"
-kind = "pattern"
-type = "project_number"
-severity = "medium"
-level = "敏感信息"
-pattern = '''XM-[0-9]{{4}}-[0-9]{{3}}'''
-edges = "alnum"
-mask = "keep:3,0"
-examples = ["项目编号XM-2026-001", "见XM-2025-017号"]
-counterexamples = ["XM-26-1", "AXM-2026-001"]
-references = [{{ law = "本单位保密制度" }}]
-"""
 
 
 def _problem(problem: Problem) -> dict[str, object]:

@@ -16,7 +16,7 @@ from dlp import config as configuration
 from dlp.config import Config
 from dlp.errors import DlpError, StoreError
 from dlp.model import Outcome, Say, State
-from dlp.service import origins, restore
+from dlp.service import origins, restore, shelf
 from dlp.service.attended import Attended
 from dlp.service.faults import trace
 from dlp.service.gate import Gate, threads
@@ -42,6 +42,13 @@ TIDY_SECONDS = 3_600.0  # between looks for evidence whose retention has ended
 RETRY_SECONDS = 5.0  # after a full disk or an unwritable release folder: whoever has mended it stands there and waits
 
 
+class _Shelf:
+    """Which published packs the gate has taken, or has refused: it looks again when others hold."""
+
+    def __init__(self, stamp: str) -> None:
+        self.stamp = stamp
+
+
 class Running(NamedTuple):
     """What the daemon shares between its threads."""
 
@@ -52,6 +59,7 @@ class Running(NamedTuple):
     stop: threading.Event
     report: Callable[[Outcome], None]
     notary: Notary
+    shelf: _Shelf
 
     @property
     def folders(self) -> tuple[Files, ...]:
@@ -112,9 +120,10 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
     for spec in config.folders:
         for folder in (spec.watch, spec.release):
             Path(folder).mkdir(parents=True, exist_ok=True)
+    store = SqliteStore.open(Path(config.store.path), create=True)
+    laid = _Shelf(shelf.lay(config, store))  # whatever a crash left there: the books say what holds
     gate = Gate(config, key=key)
     kit = gate.kit
-    store = SqliteStore.open(Path(config.store.path), create=True)
     line = Line(
         config=config,
         kit=kit,
@@ -137,7 +146,7 @@ def _start(config: Config, report: Callable[[Outcome], None]) -> Running:
     )
     notary = Notary(config, store)
     notary.look()
-    return Running(gate, line, store, queue.Queue(WAITING), threading.Event(), report, notary)
+    return Running(gate, line, store, queue.Queue(WAITING), threading.Event(), report, notary, laid)
 
 
 def _check_objects(line: Line, store: SqliteStore) -> None:
@@ -207,6 +216,7 @@ def _serve(running: Running, ready: Callable[[str], None], reread: Path | None, 
             hup.clear()
             _reload(running, reread)
             console.renew()
+        _take_published(running)
         running.notary.look()
         console.look()
         if any(not w.is_alive() for w in watchers) or (printing is not None and not printing.is_well):
@@ -358,10 +368,23 @@ def _carry_on(running: Running, job: Job) -> None:
             running.report(outcome)
 
 
-def _reload(running: Running, reread: Path | None) -> None:
+def _take_published(running: Running) -> None:
+    """Take what was published or rolled back since the last look."""
+    if shelf.stamp(running.store) == running.shelf.stamp:
+        return
+    config = running.gate.config
+    try:
+        running.shelf.stamp = shelf.lay(config, running.store)
+    except OSError as err:
+        LOG.error("published packs cannot be laid out, the last good ones stay: %s", os.strerror(err.errno or 0))  # noqa: TRY400  no bug
+        return
+    _reload(running, config)
+
+
+def _reload(running: Running, reread: Path | Config | None) -> None:
     """Take a changed configuration; packs, policy, limits and site words change, folders and vault need a restart."""
     try:
-        config = configuration.read(reread)
+        config = reread if isinstance(reread, Config) else configuration.read(reread)
         running.gate.reload(config)
     except DlpError as err:
         LOG.error("configuration not reloaded, the last good one stays: %s", err.say.en)  # noqa: TRY400  no bug

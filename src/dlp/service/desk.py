@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +16,7 @@ from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Level, Redacting, Regime, Say, State, evolve
 from dlp.rights import CENTRE, Operation, right
-from dlp.service import accounts, destructions, incidents, notary, restore, returning, reviews, trail
+from dlp.service import accounts, destructions, incidents, notary, publishing, restore, returning, reviews, trail
 from dlp.service.acting import Acting, refused
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # what judges and settles files is loaded where that is done:
     from dlp.service.doctor import Check
     from dlp.service.line import Line
     from dlp.service.printing.rows import Row
+    from dlp.service.workbench import Workbench
 
 KEEPERS: tuple[Keeper, ...] = (reviews.keeps, incidents.keeps)
 """What keeps a job from every destruction list: the law, a retention that somebody set, a freeze."""
@@ -56,13 +58,21 @@ class Desk:
             restore.doing(),
             reviews.doing(),
             destructions.doing(KEEPERS),
-            after=destructions.after(store, self._vault),
+            publishing.doing(),
+            after={**destructions.after(store, self._vault), **publishing.after(config, store)},
         )
         self.cases = Cases(self.acting)
         self.incidents = Incidents(self.acting)
         self.withheld = Withheld(self.acting, self._vault)
         self.destructions = Destructions(self.acting, self._vault, KEEPERS)
         self.reviews = Reviews(self.acting, self.seconds)
+
+    @cached_property
+    def workbench(self) -> Workbench:
+        """Return the workbench of rules; it loads the scanner."""
+        from dlp.service.workbench import Workbench  # noqa: PLC0415  see above
+
+        return Workbench(self.acting, self.seconds)
 
     @classmethod
     def open(cls, config: Config, token: str = "") -> Self:

@@ -33,7 +33,7 @@ from dlp.model import (
     evolve,
 )
 from dlp.sandbox import Sandbox
-from dlp.service import compiled
+from dlp.service import compiled, shelf
 from dlp.service.files import opened, write_all
 from dlp.service.keys import deployment_key, new_id
 from dlp.sources.names import shown
@@ -42,8 +42,11 @@ if TYPE_CHECKING:
     from dlp.service.certify import Papers
 
 
-def load_packs(config: Config) -> tuple[packs.Pack, ...]:
-    """Return the packs that the configuration names, every fault of every file reported at once."""
+def load_packs(config: Config, *, published: bool = True) -> tuple[packs.Pack, ...]:
+    """Return the packs that the configuration names, every fault of every file reported at once.
+
+    What was published at this site stands in the place of a pack of the same id, unless `published` is False.
+    """
     _use_words(config)
     texts: dict[str, str] = {}
     for folder in config.packs.folders or (configuration.shipped_packs(),):
@@ -55,6 +58,8 @@ def load_packs(config: Config) -> tuple[packs.Pack, ...]:
         for path in sorted(Path(folder).glob("*.toml")):
             texts[str(path)] = path.read_text(encoding="utf-8")
     loaded = packs.load(texts)
+    if published and (own := shelf.texts(config)):
+        loaded = packs.over(loaded, packs.load(own))
     return tuple(p for p in loaded if p.id not in config.packs.disabled)
 
 
@@ -93,10 +98,8 @@ class Change(NamedTuple):
 def compare_packs(config: Config, old: Path, new: Path, corpus: Path | None) -> Iterator[Change]:
     """Give every rule that differs between two pack folders and, with a corpus, every file whose verdict does."""
     before, after = (evolve(config, packs=Packs(folders=(folder,))) for folder in (old, new))
-    rules = [
-        {pack.full_id(rule): msgspec.json.encode(rule) for pack in load_packs(one) for rule in pack.rules}
-        for one in (before, after)
-    ]
+    sets = [load_packs(one, published=False) for one in (before, after)]
+    rules = [{pack.full_id(rule): msgspec.json.encode(rule) for pack in one for rule in pack.rules} for one in sets]
     for name in sorted(rules[0].keys() | rules[1].keys()):
         if rules[0].get(name) != rules[1].get(name):
             yield Change(
@@ -107,7 +110,7 @@ def compare_packs(config: Config, old: Path, new: Path, corpus: Path | None) -> 
     if corpus is None:
         return
     files = sorted(path for path in corpus.rglob("*") if path.is_file())
-    with Gate(before) as first, Gate(after) as second:
+    with Gate(before, loaded=sets[0]) as first, Gate(after, loaded=sets[1]) as second:
         for path, was, now in zip(files, first.scan_each(files), second.scan_each(files), strict=True):
             if was.verdict.action is not now.verdict.action:
                 yield Change(f"file {shown(os.fsencode(path))}", was.verdict.action.value, now.verdict.action.value)
@@ -141,9 +144,10 @@ def threads(config: Config) -> int:
 class Gate:
     """Scans and redacts single files and texts; holds one sandbox. Use as a context manager or call `close()`."""
 
-    def __init__(self, config: Config, *, key: bytes | None = None) -> None:
+    def __init__(self, config: Config, *, key: bytes | None = None, loaded: Sequence[packs.Pack] | None = None) -> None:
+        """Make it ready; `loaded` are other packs than those that hold at the site."""
         self.config = config
-        self.packs = load_packs(config)
+        self.packs = load_packs(config) if loaded is None else tuple(loaded)
         self._key = key or _key_if_present(config)
         self._sandbox = sandbox_of(config)
         self._started = False

@@ -334,11 +334,14 @@ class Reviews:
 
     # counting
 
-    def stats(self, *, since: float = 0.0, until: float = float("inf")) -> tuple[Tally, ...]:
-        """Return of each rule how often it hit in the jobs of a span, and what reviewers said of it in that span."""
+    def stats(self, *, since: float = 0.0, until: float = float("inf"), hits_too: bool = True) -> tuple[Tally, ...]:
+        """Return of each rule how often it hit in the jobs of a span, and what reviewers said of it in that span.
+
+        Without `hits_too` only what was said is counted: no job is read.
+        """
         self._acting.may(Operation.PACK_STATS)
         hits: dict[str, int] = {}
-        for job in self._store.each(only=JobFilter(since=since, until=until)):
+        for job in self._store.each(only=JobFilter(since=since, until=until)) if hits_too else ():
             for found in job.findings:
                 hits[found.rule] = hits.get(found.rule, 0) + 1
         return tally(self._store.records(LABELS, RecordFilter(since=since, until=until)), hits)

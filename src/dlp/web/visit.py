@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartParser
 
 from dlp.account import Account
 from dlp.config import Config
@@ -23,11 +24,14 @@ from dlp.model import Say
 from dlp.rights import Operation, Person, may
 from dlp.service.desk import Desk
 from dlp.service.people import People
+from dlp.web.guard import MOST_BODY
 from dlp.web.site import Console
 
 COOKIE = "dlp_session"
 LANGUAGE = "dlp_lang"
 THEME = "dlp_theme"
+MultiPartParser.spool_max_size = MOST_BODY
+"""An uploaded file stays in memory, however large it may be: nothing of it is written to a disk."""
 
 
 class ToLogIn(Exception):  # noqa: N818  an answer, not a fault
@@ -151,13 +155,10 @@ def visit(request: Request) -> Visit:
 
 
 async def form_of(request: Request) -> AsyncIterator[Mapping[str, Any]]:
-    """Give the form of a request that a page of this console sent; Denied for any other. Its files end with it."""
-    given: Mapping[str, Any] = await request.form(max_files=4, max_fields=500, max_part_size=1 << 20)
-    try:
+    """Give the form of a request that a page of this console sent, closed after it; Denied for any other."""
+    async with request.form(max_files=4, max_fields=500, max_part_size=1 << 20) as given:
         check_own(request, given)
         yield given
-    finally:
-        await request.close()
 
 
 def change(request: Request, form: Annotated[Mapping[str, Any], Depends(form_of)]) -> Change:

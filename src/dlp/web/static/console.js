@@ -57,3 +57,16 @@ document.addEventListener("change", (event) => {
   if (!every) return;
   for (const box of every.form.querySelectorAll(`input[type="checkbox"][name="${every.dataset.every}"]`)) box.checked = every.checked;
 });
+
+// The workbench: a fault leads to its line in the text that is edited.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("[data-line]");
+  const text = link && document.querySelector("textarea#text");
+  if (!text) return;
+  event.preventDefault();
+  const lines = text.value.split("\n");
+  const start = lines.slice(0, Number(link.dataset.line) - 1).join("\n").length + (Number(link.dataset.line) > 1 ? 1 : 0);
+  text.focus();
+  text.setSelectionRange(start, start + (lines[Number(link.dataset.line) - 1] || "").length);
+  text.scrollTop = Math.max(0, (Number(link.dataset.line) - 4) * (text.scrollHeight / lines.length));
+});
