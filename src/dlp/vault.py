@@ -20,7 +20,7 @@ import pyrage
 from pyrage import x25519
 
 from dlp import durable
-from dlp.errors import VaultError
+from dlp.errors import UsageError, VaultError
 from dlp.model import Say
 from dlp.store import Sealed
 
@@ -446,6 +446,18 @@ def read_identity(path: Path) -> x25519.Identity:
         return x25519.Identity.from_str(_keys_in(path)[0])
     except (OSError, UnicodeDecodeError, IndexError, pyrage.IdentityError) as err:
         raise _damaged_key(path) from err
+
+
+def identity_in(raw: bytes) -> x25519.Identity:
+    """Return the private key in the bytes of a key file of age; UsageError where there is none."""
+    try:
+        lines = [line.strip() for line in raw.decode("ascii").splitlines()]
+        return x25519.Identity.from_str(next(line for line in lines if line and not line.startswith("#")))
+    except (UnicodeDecodeError, StopIteration, pyrage.IdentityError) as err:
+        raise UsageError(
+            Say("这不是私钥文件", "this is no private key file"),
+            Say("选择 dlp backup keygen 写出的私钥文件", "choose the one that `dlp backup keygen` wrote"),
+        ) from err
 
 
 def read_recipients(path: Path) -> tuple[x25519.Recipient, ...]:

@@ -20,7 +20,7 @@ from dlp.cli.faces import tr
 from dlp.errors import AuditBroken, UsageError
 from dlp.model import Say
 from dlp.rights import Operation
-from dlp.service import notary, origins, records, trail
+from dlp.service import origins, records, trail
 from dlp.service.desk import Desk
 from dlp.service.files import write_all
 from dlp.service.trail import Evidence, Verification
@@ -170,8 +170,7 @@ def checkpoint(config_path: Path | None, slip: Path | None, *, as_json: bool) ->
     """
     config = faces.settings(config_path)
     with Desk.open(config, persons.token()) as desk:
-        desk.acting.may(Operation.AUDIT_CHECKPOINT)
-        made = notary.sign(config, desk.store)
+        made = desk.checkpoint()
     if slip:
         from dlp.service import slips  # noqa: PLC0415  see above
 
@@ -204,9 +203,8 @@ def list_(
     """查询审计事件，新的在前。 List audit events, newest first: by person, file, kind and time."""
     only = EventFilter(since=_stamp(since), until=_stamp(until), **words)
     with persons.desk(config_path) as desk:
-        desk.acting.may(Operation.AUDIT_READ)
         most = limit if limit is not None else 0 if as_json else PAGE
-        found = trail.find(desk.store, only, file=file, limit=most)
+        found = desk.found_events(only, file=file, limit=most)
         if as_json:
             faces.lines(msgspec.to_builtins(event) for event in found)
             return

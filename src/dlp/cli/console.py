@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from dlp import config as configuration
 from dlp.cli import faces
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
@@ -24,18 +25,19 @@ def command(config_path: Path | None, *, attached: bool) -> None:
     from dlp.web.serve import Server  # noqa: PLC0415  the web is loaded where it is served
     from dlp.web.site import Console  # noqa: PLC0415  as above
 
-    config = faces.settings(config_path)
+    file = config_path or configuration.find()
+    config = configuration.read(file)
     if not config.console.port:
         raise UsageError(Say("控制台已关闭（[console] port = 0）", "the console is off ([console] port = 0)"))
     if not attached:
         first = secrets.token_urlsafe(24)
-        console = Console.open(config, first=first)
+        console = Console.open(config, first=first, file=file)
         server = Server(console)
         _greet(config.console.address, "" if console.people.exist else first)
         server.run()
         return
     said = json.loads(sys.stdin.readline())
-    server = Server(Console.open(config, first=said["first"], demo=said["demo"]))
+    server = Server(Console.open(config, first=said["first"], demo=said["demo"], file=file))
     stop = threading.Event()
     threading.Thread(target=_until_it_goes, args=(stop,), name="console-parent", daemon=True).start()
     server.run(stop)

@@ -239,6 +239,22 @@ def freeze(config_path: Path | None, target: str, *, reason: str, about: str, as
         faces.say(tr(f"已冻结 {made.id}", f"frozen: {made.id}"))
 
 
+@command.command("frozen")
+@persons.asking
+def frozen(config_path: Path | None, *, as_json: bool) -> None:
+    """列出冻结的文件。 List the files that are frozen."""
+    with persons.desk(config_path) as desk:
+        found = desk.incidents.freezes()
+    if as_json:
+        faces.lines(
+            {"sha256": one.id, "by": one.by, "at": records.moment(one.at), "incident": one.incident or None}
+            for one in found
+        )
+        return
+    titles = ("SHA-256", tr("冻结人", "by"), tr("时间", "when"), tr("理由", "why"))
+    faces.table(titles, ((one.id, one.by, records.moment(one.at), one.reason) for one in found))
+
+
 @command.command("unfreeze")
 @persons.asking
 @click.argument("target", metavar="JOB|SHA256")

@@ -13,7 +13,7 @@ from dlp.cli.faces import tr
 from dlp.errors import UsageError
 from dlp.model import Say
 from dlp.rights import ROLES, Operation, Role, right
-from dlp.service import accounts, records
+from dlp.service import accounts, records, wording
 from dlp.service.desk import Desk
 from dlp.service.people import People
 from dlp.service.second import Change
@@ -150,7 +150,9 @@ def waiting(config_path: Path | None, *, as_json: bool) -> None:
         faces.lines(records.change(one) for one in found)
         return
     titles = (tr("编号", "number"), tr("事项", "what"), tr("对象", "of"), tr("提出人", "by"), tr("内容", "content"))
-    faces.table(titles, ((one.id, _what(one), one.subject, one.by, _words(one)) for one in found))
+    faces.table(
+        titles, ((one.id, _what(one), one.subject, one.by, wording.of(one).to(faces.language())) for one in found)
+    )
 
 
 @command.command("confirm")
@@ -196,10 +198,6 @@ def _told(one: Change, what: str, *, as_json: bool) -> None:
 
 def _what(one: Change) -> str:
     return right(one.operation).say.to(faces.language())
-
-
-def _words(one: Change) -> str:
-    return "  ".join(f"{key}={value}" for key, value in one.words.items() if value) or "-"
 
 
 def _tell_password(account: str, password: str, who: str, *, as_json: bool) -> None:

@@ -149,7 +149,7 @@ def _late(one: Copy | Order) -> tuple[str, ...]:
         what, who = STATES[one.state].to(lang), one.holder or "、".join(one.recipients)
     else:
         what, who = WHATS[one.what].to(lang), one.person or one.client
-    return one.id, one.title, what, f"{who} {one.unit}".strip(), records.moment(one.due)
+    return one.id, one.title, what, f"{who} {one.unit}".strip(), records.moment(one.due) if one.due else "-"
 
 
 @command.command("reconcile")
@@ -320,6 +320,23 @@ def intake(config_path: Path | None, *, level: str | None, as_json: bool, **word
     """登记带回的会议文件。 Write down a file that was brought back from a meeting."""
     ordered = Ordered(what=What.MEETING, level=Level(level) if level else None, **words)
     _order(config_path, ordered, as_json=as_json)
+
+
+@command.command("orders")
+@persons.asking
+@click.option("--all", "every", is_flag=True, help="包括已办结的。 With what is done.")
+def orders(config_path: Path | None, *, every: bool, as_json: bool) -> None:
+    """列出在办的承印件和会议文件，旧的在前。 List commissions and meeting files, oldest first."""
+    with persons.desk(config_path) as desk:
+        found = Lending(desk.acting).orders(every=every)
+        if as_json:
+            faces.lines(records.order(one) for one in found)
+            return
+        shown = tuple(islice(found, PAGE + 1))
+    titles = (tr("编号", "number"), tr("文件", "file"), tr("类别", "kind"), tr("何人", "who"), tr("期限", "due"))
+    faces.table(titles, (_late(one) for one in shown[:PAGE]))
+    if len(shown) > PAGE:
+        faces.say(tr(f"只显示前 {PAGE} 件；--json 全部", f"only the first {PAGE}; all with --json"))
 
 
 @command.command("settle")

@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Any, Self
 from dlp import certificate
 from dlp.approval import CaseState
 from dlp.certificate import Signed
+from dlp.checkpoint import Checkpoint
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
 from dlp.model import Level, Redacting, Regime, Say, State, evolve
 from dlp.rights import CENTRE, Operation, right
-from dlp.service import accounts, destructions, incidents, publishing, receipt, restore, returning, reviews, trail
+from dlp.service import (
+    accounts,
+    destructions,
+    incidents,
+    notary,
+    publishing,
+    receipt,
+    restore,
+    returning,
+    reviews,
+    trail,
+)
 from dlp.service.acting import Acting, refused
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
@@ -27,14 +39,16 @@ from dlp.service.reviews import Reviews
 from dlp.service.second import Seconds
 from dlp.service.trail import Evidence, Verification
 from dlp.service.withheld import Withheld
-from dlp.store import AuditEvent, Job, JobFilter
+from dlp.store import AuditEvent, EventFilter, Job, JobFilter
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
 if TYPE_CHECKING:  # what judges and settles files is loaded where that is done: nobody waits for it who looks at a list
+    from dlp.service.doctor import Check
     from dlp.service.line import Line
+    from dlp.service.printing.rows import Row
     from dlp.service.workbench import Workbench
 
 KEEPERS: tuple[Keeper, ...] = (reviews.keeps, incidents.keeps)
@@ -237,14 +251,48 @@ class Desk:
         return certificate.read(job.certificate)
 
     def audit_verify(self, given: Evidence | None = None) -> Verification:
-        """Return whether the whole trail holds, and what is wrong if it does not."""
+        """Return whether the whole trail holds, and what is wrong if it does not; the trail tells who looked."""
+        person = self.acting.may(Operation.AUDIT_VERIFY)
+        seen = trail.verify(self.config, self.store, given)
+        if not self.acting.alone:
+            trail.told(self.store, person.id, seen)
+        return seen
+
+    def chain(self) -> trail.Chain:
+        """Return where the trail stands: its last event, its last checkpoint, and when it was last verified."""
         self.acting.may(Operation.AUDIT_VERIFY)
-        return trail.verify(self.config, self.store, given)
+        return trail.chain(self.store)
+
+    def checkpoint(self) -> Checkpoint:
+        """Sign the head of the trail now."""
+        self.acting.may(Operation.AUDIT_CHECKPOINT)
+        return notary.sign(self.config, self.store)
+
+    def found_events(
+        self, only: EventFilter, *, file: str = "", limit: int = 0, before: int = 0
+    ) -> Iterator[AuditEvent]:
+        """Give the events that are wanted, newest first (see `trail.find`)."""
+        self.acting.may(Operation.AUDIT_READ)
+        return trail.find(self.store, only, file=file, limit=limit, before=before)
 
     def events(self) -> Iterator[AuditEvent]:
         """Return every audit event, oldest first."""
         self.acting.may(Operation.AUDIT_EXPORT)
         return self.store.events()
+
+    def health(self) -> tuple[Check, ...]:
+        """Return every check of this machine and this configuration."""
+        from dlp.service.doctor import examine  # noqa: PLC0415  it loads every reader
+
+        self.acting.may(Operation.HEALTH_READ)
+        return examine(self.config)
+
+    def queues(self) -> tuple[Row, ...]:
+        """Return how the print queues stand, and every way around the gate; nothing where there are no printers."""
+        from dlp.service.printing import status  # noqa: PLC0415  as above
+
+        self.acting.may(Operation.HEALTH_READ)
+        return status.examine(self.config) if self.config.printers else ()
 
     def close(self) -> None:
         """Close the store."""

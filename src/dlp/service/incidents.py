@@ -176,6 +176,11 @@ class Incidents:
             entry.append(made.by, "frozen", job.id if job else "", body)
         return made
 
+    def freezes(self, *, limit: int = 0) -> tuple[Freeze, ...]:
+        """Return the freezes that hold, newest first."""
+        self._acting.may(Operation.INCIDENT_FREEZE)
+        return self._store.records(FREEZES, RecordFilter(states=("frozen",)), limit=limit)
+
     def frozen(self, target: str) -> Freeze:
         """Return the freeze of a file; NotFound where it is not frozen."""
         _, sha256 = self._target(target)

@@ -135,6 +135,19 @@ class Lending:
         yield from self._store.records_from_oldest(COPIES, only)
         yield from self._store.records_from_oldest(ORDERS, only)
 
+    def orders(self, *, every: bool = False) -> Iterator[Order]:
+        """Give the orders that are not done yet, oldest first; with `every`, the others too."""
+        self._acting.may(Operation.REGISTER_READ)
+        yield from self._store.records_from_oldest(ORDERS, RecordFilter(states=() if every else ("open",)))
+
+    def get(self, word: str) -> Copy:
+        """Return one copy by its number; NotFound when there is none."""
+        self._acting.may(Operation.REGISTER_READ)
+        found = self._store.find(COPIES, self.copy_id(word))
+        if found is None:
+            raise no_copy(word)
+        return found
+
     def reconcile(self) -> Iterator[Reckoning]:
         """Give for each job that was let go on an approval: copies approved, printed, back, destroyed and open."""
         self._acting.may(Operation.REGISTER_READ)

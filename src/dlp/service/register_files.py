@@ -12,9 +12,10 @@ import os
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, BinaryIO, Literal, NamedTuple, get_args
 
 import xlsxwriter
 
@@ -24,6 +25,7 @@ from dlp.model import Say
 from dlp.rights import Operation
 from dlp.service import paper
 from dlp.service.acting import Acting
+from dlp.service.certify import state_folder
 from dlp.service.files import write_all
 from dlp.service.registers import Register, Registers, Row, Span, day
 from dlp.sources.names import shown
@@ -49,24 +51,10 @@ class Exported(NamedTuple):
 
 def export(acting: Acting, name: str, span: Span, *, format: Format, out: Path) -> Exported:  # noqa: A002
     """Write a register to a new file. UsageError where it cannot be, or a form would be too long; never overwrites."""
-    acting.may(Operation.REGISTER_EXPORT, subject=name)
-    found, rows = Registers(acting).rows(name, span)
-    counted = _Counted(rows)
-    about = _About(acting.config.site.unit, _period(span))
     try:
         # Beside its place: what a crash leaves is where the register was to go anyway, and for this user alone.
-        with tempfile.TemporaryDirectory(prefix=".dlp-", dir=out.absolute().parent) as folder:
-            part = Path(folder, "register")
-            _WRITERS[format](part, found, counted, about)
-            fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                done = Exported(found.name, counted.count, durable.sha256_of(fd))
-                body = {"register": done.register, "format": format, "rows": done.rows, "sha256": done.sha256}
-                with acting.demand(Operation.REGISTER_EXPORT, subject=name) as entry:
-                    entry.append(acting.person.id, "register-exported", "", body)
-                write_all([(out, fd)])
-            finally:
-                os.close(fd)
+        with _written(acting, name, span, format, out.absolute().parent) as (done, fd):
+            write_all([(out, fd)])
     except OSError as err:
         where = shown(os.fsencode(out))
         raise UsageError(
@@ -74,6 +62,47 @@ def export(acting: Acting, name: str, span: Span, *, format: Format, out: Path) 
             Say("检查文件夹和空间", "check the folder and the space"),
         ) from err
     return done
+
+
+def handed_out(acting: Acting, name: str, span: Span, *, format: Format) -> tuple[Exported, BinaryIO]:  # noqa: A002
+    """Return a register as an open file without a name: it is gone when it is closed. Errors as for `export`."""
+    folder = state_folder(acting.config)  # as private as the books that it was made from
+    try:
+        with _written(acting, name, span, format, folder) as (done, fd):
+            return done, os.fdopen(os.dup(fd), "rb")
+    except OSError as err:
+        raise UsageError(
+            Say(f"登记簿未能导出：{err.strerror}", f"the register could not be exported: {err.strerror}"),
+            Say("检查任务库所在磁盘的空间", "check the space of the disk that has the books"),
+        ) from err
+
+
+@contextmanager
+def _written(
+    acting: Acting,
+    name: str,
+    span: Span,
+    form: Format,
+    folder: Path,
+) -> Iterator[tuple[Exported, int]]:
+    """Give what was written, and an fd of it at its beginning; its hash is in the trail before anybody has it."""
+    acting.may(Operation.REGISTER_EXPORT, subject=name)
+    found, rows = Registers(acting).rows(name, span)
+    counted = _Counted(rows)
+    about = _About(acting.config.site.unit, _period(span))
+    with tempfile.TemporaryDirectory(prefix=".dlp-", dir=folder) as scratch:
+        part = Path(scratch, "register")
+        _WRITERS[form](part, found, counted, about)
+        fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            done = Exported(found.name, counted.count, durable.sha256_of(fd))
+            os.lseek(fd, 0, os.SEEK_SET)
+            body = {"register": done.register, "format": form, "rows": done.rows, "sha256": done.sha256}
+            with acting.demand(Operation.REGISTER_EXPORT, subject=name) as entry:
+                entry.append(acting.person.id, "register-exported", "", body)
+            yield done, fd
+        finally:
+            os.close(fd)
 
 
 def safe(text: str) -> str:

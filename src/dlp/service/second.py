@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dlp.account import ACCOUNTS
 from dlp.errors import Conflict, Denied, DlpError, NotFound, UsageError
 from dlp.model import Frozen, Say, evolve
-from dlp.rights import Operation, Person, check_second, right
+from dlp.rights import Denial, Operation, Person, check_second, right
 from dlp.service.acting import Acting, now, refused
 from dlp.service.keys import new_id
 from dlp.store.entry import Entry
@@ -97,6 +98,16 @@ class Seconds:
         self._acting.person  # noqa: B018  as above
         return self._acting.store.record(CHANGES, id)
 
+    def standing(self, change: Change) -> Denial | None:
+        """Return why whoever acts is not the second person of what waits; None where he may confirm it.
+
+        For what is offered to him; it is asked again when he does.
+        """
+        first = self._acting.store.find(ACCOUNTS, change.by)
+        if first is None:
+            return check_second(change.operation, _nobody(change), self._acting.person)
+        return check_second(change.operation, first.person(self._acting.store.moment()), self._acting.person)
+
     def confirm(self, id: str) -> tuple[Change, Any]:  # noqa: A002  as above
         """Do what was asked for, on the word of a second person; return it and what there is to tell.
 
@@ -150,7 +161,11 @@ class Seconds:
 
 def _first(entry: Entry, change: Change) -> Person:
     """Return who asked, as his account is now."""
-    return now(entry, Person(id=change.by, natural=change.by, name=change.by))
+    return now(entry, _nobody(change))
+
+
+def _nobody(change: Change) -> Person:
+    return Person(id=change.by, natural=change.by, name=change.by, active=False)
 
 
 def _waiting(entry: Entry, id: str) -> Change:  # noqa: A002  as above

@@ -30,6 +30,7 @@ MOST_FILES = 200
 SEEN_FROM = Level.CONFIDENTIAL
 """Knowing of this level and above is recorded."""
 PAGE = "page"
+VERIFIED = "audit-verified"
 
 
 class Evidence(NamedTuple):
@@ -132,22 +133,48 @@ def _counting(store: SqliteStore, job: Job) -> Level | None:
     return max((level for level in levels if level is not None), default=None)
 
 
-def find(store: SqliteStore, only: EventFilter, *, file: str = "", limit: int = 0) -> Iterator[AuditEvent]:
-    """Give the events that are wanted, newest first, as many as `limit` (0: all).
+class Chain(NamedTuple):
+    """Where the trail stands; None for what has not been."""
+
+    length: int
+    head: str
+    last: AuditEvent | None
+    checkpoint: AuditEvent | None
+    verified: AuditEvent | None
+
+
+def chain(store: SqliteStore) -> Chain:
+    """Return where the trail stands, by its own last words."""
+    seq, head = store.head()
+    newest = {kind: store.find_events(EventFilter(kind=kind), limit=1) for kind in ("", notary.KIND, VERIFIED)}
+    last, signed, verified = (found[0] if found else None for found in newest.values())
+    return Chain(seq, head, last, signed, verified)
+
+
+def told(store: SqliteStore, person: str, seen: Verification) -> None:
+    """Note who verified the trail, and what came of it."""
+    body = {"ok": seen.holds, "count": seen.report.count, "faults": len(seen.faults), "broken_at": seen.broken_at}
+    store.note(actor=person, kind=VERIFIED, job="", body=body)
+
+
+def find(
+    store: SqliteStore, only: EventFilter, *, file: str = "", limit: int = 0, before: int = 0
+) -> Iterator[AuditEvent]:
+    """Give the events that are wanted, newest first, as many as `limit` (0: all), below the sequence `before`.
 
     `file` is the id of a job, a beginning of it, or text of a file's name; NotFound when there is no such job.
     """
     if not file:
-        yield from _pages(store, only, limit)
+        yield from _pages(store, only, limit, before)
         return
     jobs = _jobs(store, file)
-    found = [event for job in jobs for event in _pages(store, msgspec.structs.replace(only, job=job), limit)]
+    found = [event for job in jobs for event in _pages(store, msgspec.structs.replace(only, job=job), limit, before)]
     found.sort(key=lambda event: event.seq, reverse=True)
     yield from found[: limit or None]
 
 
-def _pages(store: SqliteStore, only: EventFilter, limit: int) -> Iterator[AuditEvent]:
-    before, left = 0, limit
+def _pages(store: SqliteStore, only: EventFilter, limit: int, before: int) -> Iterator[AuditEvent]:
+    left = limit
     while page := store.find_events(only, limit=min(left, 500) if limit else 500, before=before):
         yield from page
         before, left = page[-1].seq, left - len(page)

@@ -72,6 +72,7 @@ def _common(about: Stranger) -> Mapping[str, Any]:
         "say": lambda said: said.to(language) if said is not None else "",
         "day": _day,
         "moment": _moment,
+        "local": _local,
         "ago": lambda at: _ago(at, language),
         "roles": lambda given: "、".join(ROLES[role].to(language) for role in given),
         "ways": ways(about) if isinstance(about, Visit) else (),
@@ -85,6 +86,14 @@ def _common(about: Stranger) -> Mapping[str, Any]:
 def _moment(at: float) -> str:
     """Return a moment in the time zone of this machine, to the second; a dash for none."""
     return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}" if at else "—"
+
+
+def _local(stamp: str) -> str:
+    """Return the moment of an event in the time zone of this machine; as it is where it is none any more."""
+    try:
+        return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return stamp
 
 
 def _day(at: float) -> str:

@@ -13,14 +13,20 @@ from dlp.sandbox import Sandbox
 from dlp.service.desk import Desk
 from dlp.service.gate import sandbox_of
 from dlp.service.people import People
+from dlp.service.verifying import Verifying
 from dlp.store.sqlite import SqliteStore
 
 
 class Console:
     """One console of one site. Thread-safe: requests run in threads."""
 
-    def __init__(self, config: Config, store: SqliteStore, *, first: str = "", demo: bool = False) -> None:
+    def __init__(
+        self, config: Config, store: SqliteStore, *, first: str = "", demo: bool = False, file: Path | None = None
+    ) -> None:
         self.config = config
+        self.file = file
+        """Where the configuration was read from: a backup takes it along."""
+        self.verifying = Verifying(config)
         self.store = store
         self.demo = demo
         """A gate that shows itself: it may lay out invented people."""
@@ -29,9 +35,9 @@ class Console:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, config: Config, *, first: str = "", demo: bool = False) -> Console:
+    def open(cls, config: Config, *, first: str = "", demo: bool = False, file: Path | None = None) -> Console:
         """Open the console of a site; StoreError where nothing has started there yet."""
-        return cls(config, SqliteStore.open(Path(config.store.path), create=False), first=first, demo=demo)
+        return cls(config, SqliteStore.open(Path(config.store.path), create=False), first=first, demo=demo, file=file)
 
     def desk(self, token: str) -> Desk:
         """Return the desk for whoever is known by a token; Denied for one that is known no more. Not to be closed."""

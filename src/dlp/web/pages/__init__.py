@@ -4,6 +4,38 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dlp.web.pages import begin, cases, door, jobs, packs, tokens
+from dlp.web.pages import (
+    audit,
+    begin,
+    cases,
+    destroy,
+    door,
+    incidents,
+    jobs,
+    packs,
+    people,
+    registers,
+    reports,
+    system,
+    tokens,
+    waiting,
+    withheld,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (door.router, begin.router, jobs.router, cases.router, packs.router, tokens.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    door.router,
+    begin.router,
+    jobs.router,
+    cases.router,
+    packs.router,
+    tokens.router,
+    waiting.router,
+    people.router,
+    registers.router,
+    audit.router,
+    reports.router,
+    incidents.router,
+    withheld.router,
+    destroy.router,
+    system.router,
+)

@@ -46,6 +46,18 @@ document.addEventListener("submit", (event) => {
   if (words && !window.confirm(words)) event.preventDefault();
 });
 
+// What prints the page that is seen.
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-print]")) window.print();
+});
+
+// What chooses, or lets go of, every box of its form.
+document.addEventListener("change", (event) => {
+  const every = event.target.closest?.("[data-every]");
+  if (!every) return;
+  for (const box of every.form.querySelectorAll(`input[type="checkbox"][name="${every.dataset.every}"]`)) box.checked = every.checked;
+});
+
 // The workbench: a fault leads to its line in the text that is edited.
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("[data-line]");
