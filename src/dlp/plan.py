@@ -76,7 +76,7 @@ def plan(
 def _drawn(found: Finding) -> Cut:
     """Return the cut of a rectangle that a person drew: whatever shows in it goes, text or not."""
     label = f"〔已脱敏：{found.name}〕"
-    return Cut(part=(), anchor="ocr", start=0, end=1, label=label, type=found.type, gap=True, boxes=found.boxes)
+    return Cut(part=(), anchor="ocr", start=0, end=1, label=label, type=found.type, boxes=found.boxes)
 
 
 def needles(document: Document, findings: Sequence[Finding], chosen: Iterable[int]) -> tuple[str, ...]:
