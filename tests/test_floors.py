@@ -48,6 +48,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "policy",
         "withhold",
         "values",
+        "hand",
         "plan",
         "told",
         "imprint",

@@ -14,8 +14,9 @@ import time
 from datetime import datetime
 from typing import NamedTuple
 
-from dlp import alike, durable, engrave, odd, plan, told, values
+from dlp import alike, durable, engrave, hand, odd, plan, told, values
 from dlp.errors import ConfigError
+from dlp.hand import Edits
 from dlp.marks import lint
 from dlp.match import Matcher, Stop
 from dlp.model import (
@@ -89,13 +90,22 @@ class _Wish(NamedTuple):
     everything: bool
     cuts: tuple[Cut, ...]
     needles: tuple[str, ...]
+    edits: Edits
 
 
-def inspect(item: Item, body: int | None, kit: Kit, stop: Stop | None = None) -> Inspection:
+def inspect(
+    item: Item,
+    body: int | None,
+    kit: Kit,
+    stop: Stop | None = None,
+    *,
+    spared: frozenset[tuple[str, str]] = frozenset(),
+) -> Inspection:
     """Return what is seen in the bytes of fd `body`; None stands for an item above the size limit.
 
     The fd may be at any position; it is read from the start and left open. Where `stop` says so of the marks that were
-    found so far, nothing more is read, and nothing but marks is looked for.
+    found so far, nothing more is read, and nothing but marks is looked for. `spared` is what a reviewer left in
+    (rule, digest): it is found, and decides nothing.
     """
     began = time.perf_counter()
     if body is None:
@@ -108,6 +118,7 @@ def inspect(item: Item, body: int | None, kit: Kit, stop: Stop | None = None) ->
     findings = (*findings, *odd.find(item, untrusted))
     today = datetime.now().astimezone().date()
     findings = lint.dated(exempt(findings, kit.policy.exemptions, kit.matcher.digest_of, today), today)
+    findings = hand.without(findings, spared)
     matched = time.perf_counter()
     gaps = untrusted.gaps + match_gaps
     verdict = decide(item, findings, gaps, kit.policy, kit.matcher.digest)
@@ -120,15 +131,25 @@ def inspect(item: Item, body: int | None, kit: Kit, stop: Stop | None = None) ->
     return Inspection(item=seen, document=untrusted, findings=findings, gaps=gaps, verdict=verdict, ms=ms)
 
 
-def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -> Redaction | Say:
+def redact(
+    seen: Inspection, body: int, kit: Kit, *, everything: bool = False, edits: Edits | None = None
+) -> Redaction | Say:
     """Return a proven redacted copy of what was seen in fd `body`, or the reason why there is none.
 
     Cut is what a redact reason of the verdict names, and then the copy must earn its release by a second verdict.
     With `everything`, each hit of a rule that may be cut is removed and none may be left; what else the copy holds
     (a mark, say) is for the gate to judge when the copy leaves.
 
-    A copy that is not proven is made once more from pixels, where its format can do that.
+    A copy that is not proven is made once more from pixels, where its format can do that. `edits` are what a reviewer
+    adds to what is cut and leaves in: what he leaves in may be left in the copy, and nothing else may.
     """
+    edits = edits or Edits()
+    if edits.added or edits.dropped:
+        more = hand.found(seen.document, seen.item, edits.added)
+        if isinstance(more, Say):
+            return more
+        seen = evolve(seen, findings=(*hand.without(seen.findings, edits.spared), *more))
+        kit = kit._replace(redactable=kit.redactable | {hand.RULE})
     chosen = _chosen(seen, kit, everything=everything)
     if seen.gaps:
         return Say(
@@ -139,7 +160,7 @@ def redact(seen: Inspection, body: int, kit: Kit, *, everything: bool = False) -
             "文件名中含敏感信息，请改名后重新送检", "the file name itself holds a hit: rename the file and submit again"
         )
     cuts = plan.plan(seen.document, seen.findings, chosen, kit.redacting)
-    wish = _Wish(chosen, everything, cuts, plan.needles(seen.document, seen.findings, chosen))
+    wish = _Wish(chosen, everything, cuts, plan.needles(seen.document, seen.findings, chosen), edits)
     pictured = seen.item.media in RASTERS
     made = _attempt(seen, body, kit, wish, Mode.AUTO if pictured and _wants_pictures(kit) else kit.redacting.mode)
     if isinstance(made, Redaction) and pictured and _wants_pictures(kit):
@@ -229,7 +250,7 @@ def _attempt(seen: Inspection, body: int, kit: Kit, wish: _Wish, mode: Mode) -> 
         return _Failed(told.stopped(made))
     proven = False
     try:
-        again = inspect(seen.item, made.body, kit)
+        again = inspect(seen.item, made.body, kit, spared=wish.edits.spared)
         checks, more_found = _prove(seen, (body, made.body), kit, wish, mode)
         bad = [check for check in checks if check.state == "fail"]
         left = _chosen(again, kit, everything=wish.everything)
@@ -282,6 +303,7 @@ def _prove(
     if untrusted.gaps:
         return (Check(name="verifier", state="fail", detail=untrusted.gaps[0].detail),), False
     findings, gaps = kit.matcher.find(untrusted)
+    findings = hand.without(findings, wish.edits.spared)
     rules = {seen.findings[number].rule for number in wish.chosen}
     left = [found for found in findings if found.rule in rules & kit.redactable and not found.exempt]
     known = {seen.findings[number].digest for number in wish.chosen}
@@ -290,6 +312,9 @@ def _prove(
     if left or kept or gaps:
         detector = Check(name="detector", state="fail", detail="another reader still finds what was removed")
     checks = (*untrusted.checks, detector, Check(name="inspected-again", state="ok"))
+    if wish.edits.dropped:
+        detail = f"a reviewer left {len(wish.edits.dropped)} in, each for a reason that the audit trail has"
+        checks = (*checks, Check(name="kept-by-hand", state="unavailable", detail=detail))
     return checks, any(found.digest not in known for found in left)
 
 
@@ -315,7 +340,9 @@ def _chosen(seen: Inspection, kit: Kit, *, everything: bool) -> tuple[int, ...]:
         named = set(range(len(seen.findings)))
     else:
         named = {i for r in seen.verdict.reasons if r.action is Action.REDACT for i in r.findings}
-    return tuple(i for i in sorted(named) if seen.findings[i].rule in kit.redactable)
+    return tuple(
+        i for i in sorted(named) if seen.findings[i].rule in kit.redactable and seen.findings[i].exempt != hand.KEPT
+    )
 
 
 def _kept(untrusted: Document, needles: tuple[str, ...]) -> bool:

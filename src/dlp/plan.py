@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from dlp import hand
 from dlp.model import Cut, Document, Finding, Reach, Redacting, Slice, Style, Zone
 from dlp.values import Values, squeezed, tells
 
@@ -68,7 +69,14 @@ def plan(
                     boxes=boxes,
                 )
             )
+    cuts += [_drawn(one) for one in map(findings.__getitem__, chosen) if one.type == hand.TYPE and not one.slices]
     return tuple(cuts)
+
+
+def _drawn(found: Finding) -> Cut:
+    """Return the cut of a rectangle that a person drew: whatever shows in it goes, text or not."""
+    label = f"〔已脱敏：{found.name}〕"
+    return Cut(part=(), anchor="ocr", start=0, end=1, label=label, type=found.type, boxes=found.boxes)
 
 
 def needles(document: Document, findings: Sequence[Finding], chosen: Iterable[int]) -> tuple[str, ...]:

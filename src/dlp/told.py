@@ -14,6 +14,7 @@ CHECKS: dict[str, Say] = {
     "cells": Say("单元格不错位", "cells keep their places"),
     "covered": Say("遮盖下无文字", "no text below the boxes"),
     "detector": Say("另一读取程序复检", "scanned again, read by another reader"),
+    "kept-by-hand": Say("人工剔除的内容", "what a reviewer left in"),
     "fidelity": Say("其余画面不变", "the rest looks the same"),
     "fonts": Say("字体无残留", "nothing is left in fonts"),
     "headers": Say("邮件头无残留", "nothing is left in headers"),

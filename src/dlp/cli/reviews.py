@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
+import msgspec
 
 from dlp.cli import faces, persons
 from dlp.cli.faces import tr
 from dlp.errors import UsageError
+from dlp.hand import Edits
 from dlp.model import Level, Mode, Reach, Redacting, Regime, Say, Style, evolve
 from dlp.review import RULINGS, Label, Review, Ruling
 from dlp.service import records
@@ -22,6 +24,8 @@ from dlp.store import Job
 from dlp.terms import Ruling as End
 
 NONE = "无"
+MOST_EDITS = 1 << 20
+"""Bytes of a file of changes by hand."""
 job_argument = click.argument("job_id", metavar="ID")
 reason_option = click.option("--reason", required=True, help="理由，写入审计。 Why; kept in the audit trail.")
 
@@ -143,6 +147,11 @@ def return_(config_path: Path | None, job_id: str, folder: Path, reason: str, *,
 @click.option("--mode", type=click.Choice([one.value for one in Mode]), help="脱敏方式（默认按配置）。 How.")
 @click.option("--style", type=click.Choice([one.value for one in Style]), help="替换样式。 What stands in its place.")
 @click.option("--reach", type=click.Choice([one.value for one in Reach]), help="表格中的范围。 How much of a table.")
+@click.option(
+    "--edits",
+    type=click.File("rb"),
+    help="人工增删（JSON：added、dropped，各写理由；- 为标准输入）。 What is added and left in by hand.",
+)
 def redact(
     config_path: Path | None,
     job_id: str,
@@ -151,6 +160,7 @@ def redact(
     mode: str | None,
     style: str | None,
     reach: str | None,
+    edits: BinaryIO | None,
     as_json: bool,
 ) -> None:
     """脱敏并放行脱敏件；原件仍密封。 Redact a held job and release the copy; the original stays sealed."""
@@ -163,12 +173,28 @@ def redact(
         if reach:
             wanted["reach"] = Reach(reach)
         redacting: Redacting = evolve(desk.config.redacting, **wanted)
-        job = desk.redact(job_id, reason=reason, redacting=redacting)
+        job = desk.redact(job_id, reason=reason, redacting=redacting, edits=_edits(edits))
     if as_json:
         faces.line(records.job(job, whole=False))
     else:
         note = f"  {job.note.to(faces.language())}" if job.note else ""
         faces.say(f"{job.id}  {job.item.path}  → {STATES[job.state].to(faces.language())}{note}")
+
+
+def _edits(given: BinaryIO | None) -> Edits:
+    """Return what a file says of changes by hand; the words in it are on no command line, and in no list of them."""
+    if given is None:
+        return Edits()
+    try:
+        return msgspec.json.decode(given.read(MOST_EDITS), type=Edits)
+    except msgspec.MsgspecError as err:
+        raise UsageError(
+            Say("人工增删文件的格式不对", "the file of changes by hand is not of its form"),
+            Say(
+                '形如 {"added": [{"words": "…", "reason": "…"}], "dropped": [{"finding": 2, "reason": "…"}]}',
+                'such as {"added": [{"words": "…", "reason": "…"}], "dropped": []}',
+            ),
+        ) from err
 
 
 @click.command("level")

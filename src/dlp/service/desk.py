@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from dlp import certificate
 from dlp.approval import CaseState
@@ -14,8 +14,9 @@ from dlp.certificate import Signed
 from dlp.checkpoint import Checkpoint
 from dlp.config import Config
 from dlp.errors import Denied, NotFound, StoreError, UsageError
+from dlp.hand import Edits
 from dlp.model import Level, Redacting, Regime, Say, State, evolve
-from dlp.rights import CENTRE, Operation, right
+from dlp.rights import CENTRE, Denial, Operation, right
 from dlp.service import (
     accounts,
     destructions,
@@ -28,6 +29,7 @@ from dlp.service import (
     reviews,
     trail,
 )
+from dlp.service import redacting as redacting_
 from dlp.service.acting import Acting, refused
 from dlp.service.cases import CASES, Cases
 from dlp.service.destructions import Destructions, Keeper
@@ -35,17 +37,18 @@ from dlp.service.incidents import Incidents
 from dlp.service.keys import deployment_key
 from dlp.service.places import channels, open_vault
 from dlp.service.receipt import STATES
+from dlp.service.redacting import Redactings
 from dlp.service.reviews import Reviews
 from dlp.service.second import Seconds
 from dlp.service.trail import Evidence, Verification
 from dlp.service.withheld import Withheld
 from dlp.store import AuditEvent, EventFilter, Job, JobFilter
-from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.store.sqlite import SqliteStore
 from dlp.vault import Vault
 
 if TYPE_CHECKING:  # what judges and settles files is loaded where that is done: nobody waits for it who looks at a list
+    from dlp.sandbox import Sandbox
     from dlp.service.doctor import Check
     from dlp.service.line import Line
     from dlp.service.printing.rows import Row
@@ -77,6 +80,7 @@ class Desk:
         self.withheld = Withheld(self.acting, self._vault)
         self.destructions = Destructions(self.acting, self._vault, KEEPERS)
         self.reviews = Reviews(self.acting, self.seconds)
+        self.redactings = Redactings(self.acting, self.reviews, self._line)
 
     @cached_property
     def workbench(self) -> Workbench:
@@ -197,27 +201,37 @@ class Desk:
         """Give the original of a held or rejected job back to its sender; return the job and the new file."""
         return returning.give_back(self.acting, prefix, folder, reason)
 
-    def redact(self, prefix: str, *, reason: str, redacting: Redacting | None = None) -> Job:
-        """Release a proven redacted copy of a held job; its original stays sealed. Denied where none can be proven."""
+    def redact(
+        self,
+        prefix: str,
+        *,
+        reason: str,
+        redacting: Redacting | None = None,
+        edits: Edits | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> Job:
+        """Release a proven redacted copy of a held job; its original stays sealed. Denied where none can be proven.
+
+        `edits` are what the reviewer adds to what is cut, and what he leaves in; each for a reason, which the event
+        that lets the copy go holds.
+        """
         job = self._held(prefix, reason)
         person = self.acting.person
+        error: Denied | None = None
         with self.acting.demand(Operation.REVIEW_REDACT, job=job.id) as first:
-            reviews.check_claim(first, job.id, person)
-            no = reviews.decided_secret(first, job)
-            error = refused(first, person, Operation.REVIEW_REDACT, no, job=job.id) if no is not None else None
+            made = self.redactings.check(first, job, edits or Edits())
+            if isinstance(made, Denial):
+                error = refused(first, person, Operation.REVIEW_REDACT, made, job=job.id)
         if error is not None:
             raise error
+        assert not isinstance(made, Denial)  # noqa: S101  it was raised above
+        beside = redacting_.beside(self.acting, self.redactings, job, made)
+        with self._line(redacting, sandbox) as line:
+            return line.redact_held(job, actor=person.id, reason=reason, beside=beside, edits=made)
 
-        def beside(entry: Entry) -> Mapping[str, Any]:
-            denial = self.acting.denial(entry, Operation.REVIEW_REDACT) or reviews.decided_secret(entry, job)
-            if denial is not None:
-                raise Denied(denial.say, denial.hint)
-            reviews.check_claim(entry, job.id, person)
-            return {}
-
+    def _line(self, redacting: Redacting | None = None, sandbox: Sandbox | None = None) -> _reviewing:
         config = evolve(self.config, redacting=redacting) if redacting else self.config
-        with _reviewing(config, self.store) as line:
-            return line.redact_held(job, actor=person.id, reason=reason, beside=beside)
+        return _reviewing(config, self.store, sandbox)
 
     def _only_case(self, job: Job) -> str:
         """Return the one approval of a job that can be used; Denied where there is none or several."""
@@ -351,9 +365,10 @@ def _waiting(state: State | None) -> tuple[State, ...]:
 class _reviewing:  # noqa: N801  used as a function
     """Gives a line that can settle jobs: it opens the vault and stamps pages, but judges no document."""
 
-    def __init__(self, config: Config, store: SqliteStore) -> None:
+    def __init__(self, config: Config, store: SqliteStore, warm: Sandbox | None = None) -> None:
         self._config = config
         self._store = store
+        self._warm = warm
 
     def __enter__(self) -> Line:
         from dlp.pipeline import Kit  # noqa: PLC0415  see above
@@ -364,8 +379,8 @@ class _reviewing:  # noqa: N801  used as a function
         config = self._config
         key = deployment_key(Path(config.store.path).parent)
         loaded = load_packs(config)
-        self._sandbox = sandbox_of(config)
-        if any(printer.stamp != "none" for printer in config.printers):
+        self._sandbox = self._warm or sandbox_of(config)
+        if self._warm is None and any(printer.stamp != "none" for printer in config.printers):
             self._sandbox.start()
         matcher = compiled.matcher(config, loaded, key)
         kit = Kit(self._sandbox, matcher, config.policy, redactable(loaded), config.redacting)
@@ -378,4 +393,5 @@ class _reviewing:  # noqa: N801  used as a function
         )
 
     def __exit__(self, *_: object) -> None:
-        self._sandbox.close()
+        if self._warm is None:
+            self._sandbox.close()

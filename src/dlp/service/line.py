@@ -20,6 +20,7 @@ import msgspec
 from dlp import certificate, durable, imprint, incident, pipeline, vault, withhold
 from dlp.config import Config
 from dlp.errors import Conflict, Denied, DlpError, StoreError, VaultError
+from dlp.hand import Edits
 from dlp.incident import INCIDENTS, Cause, Freeze, Incident, Stopped
 from dlp.model import Action, Certificate, Finding, Inspection, Item, Outcome, Say, State, Verdict, evolve
 from dlp.pipeline import Kit, Redaction, Stamped
@@ -388,9 +389,12 @@ class Line:
         self._tell(job, source, seen, Action.REDACT, note)
         return self._release(job, source, seen, made.body, said)
 
-    def _certified(self, job: Job, made: Redaction) -> tuple[Say, _Said]:
+    def _certified(self, job: Job, made: Redaction, edits: Edits | None = None) -> tuple[Say, _Said]:
         """Return what is said of a proven copy, and the word that lets it leave with its certificate."""
         done = certify.sentence(made.certificate)
+        by_hand = edits.say() if edits is not None else None
+        if by_hand is not None:
+            done = Say(f"{done.zh}；{by_hand.zh}", f"{done.en}; {by_hand.en}")
         note = Say(f"已脱敏放行：{done.zh}；原件已封存", f"released after redaction: {done.en}; the original is sealed")
         signed = certify.issue(self.config, made.certificate, job=job.id)
         return note, _Said(
@@ -399,13 +403,25 @@ class Line:
             fields={"certificate": certificate.write(signed), "note": note},
         )
 
-    def redact_held(self, job: Job, *, actor: str, reason: str, beside: Beside) -> Job:
+    def try_held(self, job: Job, edits: Edits) -> Redaction:
+        """Return a proven redacted copy of a held job; nothing is committed, and nothing of it is on any disk.
+
+        Denied where there is none. Needs the private key.
+        """
+        body = self.vault.open(job.id, job.item.sha256)
+        try:
+            return _earned(job, pipeline.inspect(job.item, body, self.kit), body, self.kit, edits)
+        finally:
+            os.close(body)
+
+    def redact_held(self, job: Job, *, actor: str, reason: str, beside: Beside, edits: Edits | None = None) -> Job:
         """Release a proven redacted copy of a held job; its original stays sealed. Needs the private key.
 
         Everything that a rule finds and that can be cut is cut. The copy must then earn what any file must: read again,
         nothing may be left that would hold it. Denied where it does not; the job stays held. `beside` looks once more,
-        in the transaction that lets it go, whether this may still be done.
+        in the transaction that lets it go, whether this may still be done. `edits` are what a reviewer changes by hand.
         """
+        edits = edits or Edits()
         source = self.sources[job.item.source]
         if job.cancelled:
             raise _not_redacted(job, Say(f"已由 {job.cancelled} 取消", f"{job.cancelled} took it back"))
@@ -414,15 +430,15 @@ class Line:
         body = self.vault.open(job.id, job.item.sha256)
         try:
             seen = pipeline.inspect(job.item, body, self.kit)
-            made = _earned(job, seen, body, self.kit)
+            made = _earned(job, seen, body, self.kit, edits)
         finally:
             os.close(body)
         try:
-            note, said = self._certified(job, made)
+            note, said = self._certified(job, made, edits)
         except BaseException:
             os.close(made.body)
             raise
-        said = said._replace(actor=actor, body={**said.body, "reason": reason}, beside=beside)
+        said = said._replace(actor=actor, body={**said.body, "reason": reason, **edits.told()}, beside=beside)
         staged = self._let_go(job, source, made.body, said)
         # Only now: were it told before and then cut off, the operator would wait for a copy that stays held.
         self._tell(staged, source, seen, Action.REDACT, note)
@@ -793,12 +809,12 @@ def _frozen_unsure(freeze: Freeze) -> Say:
     )
 
 
-def _earned(job: Job, seen: Inspection, body: int, kit: Kit) -> Redaction:
+def _earned(job: Job, seen: Inspection, body: int, kit: Kit, edits: Edits) -> Redaction:
     """Return a redacted copy that may leave as any file may; Denied, with the reason, where there is none."""
     if seen.verdict.action is Action.BLOCK:
         why = seen.verdict.reasons[0].say if seen.verdict.reasons else Say("应拦截", "it is to be blocked")
         raise _not_redacted(job, why)
-    made = pipeline.redact(seen, body, kit, everything=True)
+    made = pipeline.redact(seen, body, kit, everything=True, edits=edits)
     if isinstance(made, Say):
         raise _not_redacted(job, made)
     verdict = made.again.verdict

@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
+from enum import Enum
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -38,7 +40,7 @@ from dlp.service.places import open_vault
 from dlp.service.receipt import STATES
 from dlp.service.second import Change, Doing, Seconds
 from dlp.standing import Standing, Term
-from dlp.store import Job, JobFilter
+from dlp.store import AuditEvent, EventFilter, Job, JobFilter
 from dlp.store.entry import Entry
 from dlp.store.record import RecordFilter
 from dlp.terms import Confirmation
@@ -52,6 +54,8 @@ WAITING = (State.HELD, State.BLOCKED, State.FAILED)
 """What a reviewer works at."""
 SEALED = (*WAITING, State.REJECTED, State.RETURNED, State.REDACTED)
 """What may have a sealed copy that nothing else needs."""
+QUEUE = (*WAITING, State.REJECTED)
+"""What a reviewer has something to do with: what waits, and what is still to be given back."""
 MOST_TEXT = 2_000
 """Characters of a remark."""
 
@@ -84,6 +88,35 @@ class Picked(NamedTuple):
     def asks(self) -> bool:
         """Tell whether anything is asked for."""
         return self.claimed or self.mine or self.label is not None
+
+
+class Order(Enum):
+    """How a queue is sorted."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    LEVEL = "level"
+    """The highest level first, and of each the oldest."""
+
+
+class Wanted(NamedTuple):
+    """Which jobs a queue shows, beside what the books know of them: who works at them, and what the law keeps."""
+
+    states: tuple[State, ...] = QUEUE
+    only: JobFilter = JobFilter()
+    by: str = ""
+    """`claimed`, `mine`, `free`; empty: whoever."""
+    kept: bool = False
+    """Under legal hold."""
+
+
+class Row(NamedTuple):
+    """One job of a queue, and who works at it now (empty: nobody)."""
+
+    job: Job
+    claimant: str
+    until: float
+    kept: bool
 
 
 class Reviews:
@@ -127,6 +160,67 @@ class Reviews:
             found = labelled if found is None else found & labelled
         return tuple(sorted(found or ()))
 
+    def queue(
+        self, wanted: Wanted, *, order: Order = Order.OLDEST, limit: int = 60, after: str = ""
+    ) -> tuple[tuple[Row, ...], str]:
+        """Return one page of the queue, and where the next one begins (empty: this is the last)."""
+        self._acting.may(Operation.EVIDENCE_VIEW)
+        only = self._narrowed(wanted)
+        found = list(islice(self._in_order(wanted.states, only, order, after, limit + 1), limit + 1))
+        more = _key(found[limit - 1], order) if len(found) > limit else ""
+        moment = time.time()
+        return tuple(self._row(job, moment) for job in found[:limit]), more
+
+    def count_queue(self, wanted: Wanted) -> int:
+        """Return how many jobs there are in it."""
+        self._acting.may(Operation.EVIDENCE_VIEW)
+        return self._store.count(wanted.states, only=self._narrowed(wanted))
+
+    def _narrowed(self, wanted: Wanted) -> JobFilter:
+        only = wanted.only
+        if wanted.kept:
+            kept = {one.id for one in self._store.records(REVIEWS) if one.legal_hold is not None}
+            only = evolve(only, ids=tuple(sorted(kept if only.ids is None else kept & set(only.ids))))
+        if wanted.by in ("claimed", "mine"):
+            theirs = self.ids(Picked(claimed=True, mine=wanted.by == "mine")) or ()
+            only = evolve(only, ids=theirs if only.ids is None else tuple(sorted(set(theirs) & set(only.ids))))
+        elif wanted.by == "free":
+            only = evolve(only, without=self.ids(Picked(claimed=True)) or ())
+        return only
+
+    def _in_order(
+        self, states: tuple[State, ...], only: JobFilter, order: Order, after: str, page: int
+    ) -> Iterator[Job]:
+        if order is Order.NEWEST:
+            yield from self._store.jobs(states, only=only, limit=page, before=after)
+        elif order is Order.OLDEST or only.level is not None:
+            yield from self._store.from_oldest(states, only=only, after=after.rpartition(":")[2], page=page)
+        else:
+            begin, _, last = after.rpartition(":")
+            levels = [*(level.value for level in reversed(Level)), ""]
+            for name in levels[levels.index(begin) if last and begin in levels else 0 :]:
+                narrowed = evolve(only, level=Level(name) if name else None, unlevelled=not name)
+                since = last if name == begin else ""
+                yield from self._store.from_oldest(states, only=narrowed, after=since, page=page)
+
+    def _row(self, job: Job, moment: float) -> Row:
+        review = self._store.find(REVIEWS, job.id)
+        if review is None:
+            return Row(job, "", 0.0, kept=False)
+        return Row(job, review.claimant(moment), review.claimed_until, kept=review.legal_hold is not None)
+
+    def rules(self) -> tuple[tuple[str, str], ...]:
+        """Return full id and name of every rule of this site."""
+        from dlp.service.gate import load_packs  # noqa: PLC0415  see above
+
+        self._acting.may(Operation.EVIDENCE_VIEW)
+        return tuple((pack.full_id(one), one.name) for pack in load_packs(self._acting.config) for one in pack.rules)
+
+    def history(self, job: str, *, limit: int = 60) -> tuple[AuditEvent, ...]:
+        """Return what was done to a job, newest first, for whoever may read evidence: kinds and people, no content."""
+        self._acting.may(Operation.EVIDENCE_VIEW, job=job)
+        return self._store.find_events(EventFilter(job=job), limit=limit)
+
     # one person
 
     def claim(self, prefix: str) -> Review:
@@ -158,7 +252,7 @@ class Reviews:
 
     def comment(self, prefix: str, text: str) -> Review:
         """Add a remark; what a rule finds in it is masked before it is kept."""
-        said = self._masked(text)
+        said = self.masked(text)
 
         def does(work: Work) -> Review:
             remark = Remark(by=work.person.id, at=work.entry.moment, text=said)
@@ -170,7 +264,7 @@ class Reviews:
         """Say of a finding (from 1) that it is right or false, or of a rule that it missed something."""
         from dlp.service.gate import load_packs  # noqa: PLC0415  see above
 
-        said = self._masked(reason) if reason.strip() else ""
+        said = self.masked(reason) if reason.strip() else ""
         if (ruling is Ruling.MISSED) == bool(finding) or (ruling is Ruling.MISSED) != bool(rule):
             raise UsageError(
                 Say(
@@ -225,7 +319,7 @@ class Reviews:
 
     def hold(self, prefix: str, reason: str) -> Review:
         """Put a job under legal hold: its sealed copy is not destroyed, given back or listed until it is lifted."""
-        said = self._masked(reason)
+        said = self.masked(reason)
 
         def does(work: Work) -> Review:
             self._expect_sealed(work.job)
@@ -244,7 +338,7 @@ class Reviews:
             raise UsageError(Say("须写明依据和理由", "basis and reason are required"))
         if (level is None) != (regime is None):
             raise UsageError(Say("级别和密种须同时写明，或都不写", "level and regime are named together, or neither"))
-        said = self._masked(reason)
+        said = self.masked(reason)
 
         def does(work: Work) -> Review | Denial:
             _expect(work.job, (*WAITING, State.REJECTED))
@@ -317,7 +411,7 @@ class Reviews:
         """Ask for a legal hold to be lifted; it waits for its second person."""
         if not reason.strip():
             raise UsageError(Say("须写明理由", "a reason is required"))
-        said, job = self._masked(reason), self._store.get(prefix)
+        said, job = self.masked(reason), self._store.get(prefix)
         found = self._store.records(REVIEWS, RecordFilter(job=job.id))
         if not found or found[0].legal_hold is None:
             raise _not_held(job.id)
@@ -368,7 +462,8 @@ class Reviews:
             error = refused(entry, person, operation, made, job=found.id)
         raise error
 
-    def _masked(self, text: str) -> str:
+    def masked(self, text: str) -> str:
+        """Return what somebody wrote with every hit in it masked; UsageError where it is empty or too long."""
         self._acting.person  # noqa: B018  whoever has not logged in is not told what there is
         if not text.strip():
             raise UsageError(Say("内容为空", "there is nothing in it"))
@@ -380,6 +475,12 @@ class Reviews:
         _expect(job, SEALED)
         if not open_vault(self._acting.config).has(job.id):
             raise no_copy(job.id)
+
+
+def _key(job: Job, order: Order) -> str:
+    """Return where a queue goes on behind a job."""
+    level = job.verdict.level if job.verdict else None
+    return f"{level.value if level else ''}:{job.id}" if order is Order.LEVEL else job.id
 
 
 def doing() -> dict[Operation, Doing]:

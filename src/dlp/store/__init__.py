@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlp.audit import AuditEvent
-from dlp.model import Finding, Frozen, Gap, Item, Level, Say, State, Verdict
+from dlp.model import Finding, Frozen, Gap, Item, Level, Regime, Say, State, Verdict
 
 __all__ = ["NEXT", "AuditEvent", "EventFilter", "Job", "JobFilter", "Sealed"]
 
@@ -62,6 +62,14 @@ class JobFilter(Frozen, frozen=True, kw_only=True):
     """Text that stands in the name of the file as it is shown; small and capital letters are the same."""
     ids: tuple[str, ...] | None = None
     """Only these; None: whichever."""
+    without: tuple[str, ...] = ()
+    """Not these."""
+    rule: str = ""
+    """Full id of a rule that has found something in it."""
+    regime: Regime | None = None
+    """Of the verdict, or of anything found in it."""
+    unlevelled: bool = False
+    """Only what has no level."""
 
 
 class EventFilter(Frozen, frozen=True, kw_only=True):

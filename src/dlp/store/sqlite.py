@@ -39,6 +39,10 @@ ONLY_JOBS = {
     "until": "AND created < :until",
     "needle": "AND instr(needle, :needle) > 0",
     "ids": "AND id IN (SELECT value FROM json_each(:ids))",
+    "without": "AND id NOT IN (SELECT value FROM json_each(:without))",
+    "unlevelled": "AND level = '' AND :unlevelled",
+    "rule": "AND instr(value, :rule) > 0",
+    "regime": "AND instr(value, :regime) > 0",
 }
 """What a filter of jobs adds to `JOBS_OF_STATE` and `COUNT_JOBS`: only what is asked for."""
 EVENTS = """
@@ -274,19 +278,21 @@ class SqliteStore:
             yield from page
             before = page[-1].id
 
-    def from_oldest(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> Iterator[Job]:
-        """Give jobs oldest first, read a page at a time: a register of any length."""
+    def from_oldest(
+        self, states: Sequence[State] = (), *, only: JobFilter | None = None, after: str = "", page: int = PAGE
+    ) -> Iterator[Job]:
+        """Give jobs oldest first, read `page` at a time: a register of any length. `after` is where to go on."""
         query, wanted = schema.asking(JOBS_FROM_OLDEST, _wanted(only), ONLY_JOBS)
-        wanted |= {"after": "", "limit": PAGE}
+        wanted |= {"after": after, "limit": page}
         while True:
             with self._snapshot() as db:
                 found = (db.execute(query, {**wanted, "state": state.value}).fetchall() for state in _once(states))
-                ids = tuple(islice(heapq.merge(*([row[0] for row in rows] for rows in found)), PAGE))
-                page = tuple(job_of(db.execute(schema.GET_JOB, {"id": one}).fetchone()[0]) for one in ids)
-            yield from page
-            if not page:
+                ids = tuple(islice(heapq.merge(*([row[0] for row in rows] for rows in found)), page))
+                read = tuple(job_of(db.execute(schema.GET_JOB, {"id": one}).fetchone()[0]) for one in ids)
+            yield from read
+            if not read:
                 return
-            wanted["after"] = page[-1].id
+            wanted["after"] = read[-1].id
 
     def count(self, states: Sequence[State] = (), *, only: JobFilter | None = None) -> int:
         """Return how many jobs there are."""
@@ -451,7 +457,16 @@ def _wanted(only: JobFilter | None) -> dict[str, Any]:
         "until": only.until if only.until < float("inf") else "",
         "needle": schema.needle(only.name),
         "ids": "" if only.ids is None else msgspec.json.encode(only.ids).decode(),
+        "without": msgspec.json.encode(only.without).decode() if only.without else "",
+        "unlevelled": 1 if only.unlevelled else "",
+        "rule": _field("rule", only.rule) if only.rule else "",
+        "regime": _field("regime", only.regime.value) if only.regime else "",
     }
+
+
+def _field(name: str, value: str) -> bytes:
+    """Return a field as the value of a job holds it: found without reading the job."""
+    return msgspec.msgpack.encode(name) + msgspec.msgpack.encode(value)
 
 
 def _events(db: sqlite3.Connection, only: EventFilter, *, limit: int = 0, before: int = 0) -> tuple[AuditEvent, ...]:

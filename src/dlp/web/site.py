@@ -11,8 +11,10 @@ from pathlib import Path
 from dlp.config import Config
 from dlp.sandbox import Sandbox
 from dlp.service.desk import Desk
+from dlp.service.evidence import Cache
 from dlp.service.gate import sandbox_of
 from dlp.service.people import People
+from dlp.service.redacting import Drafts
 from dlp.service.verifying import Verifying
 from dlp.store.sqlite import SqliteStore
 
@@ -30,6 +32,10 @@ class Console:
         self.store = store
         self.demo = demo
         """A gate that shows itself: it may lay out invented people."""
+        self.pages = Cache()
+        """Pages that were drawn, in memory."""
+        self.drafts = Drafts()
+        """What reviewers prepare to cut, in memory."""
         self._first = first
         self._sandbox: Sandbox | None = None
         self._lock = threading.Lock()

@@ -26,7 +26,8 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
   else {
-    const target = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key && one.offsetParent !== null);
+    const all = [...document.querySelectorAll("[data-key]")].filter((one) => one.dataset.key === event.key && one.offsetParent !== null);
+    const target = all.find((one) => one.closest(".current")) || all[0];
     if (!target) return;
     if (/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) target.focus();
     else target.click();
@@ -69,6 +70,87 @@ document.addEventListener("click", (event) => {
   text.focus();
   text.setSelectionRange(start, start + (lines[Number(link.dataset.line) - 1] || "").length);
   text.scrollTop = Math.max(0, (Number(link.dataset.line) - 4) * (text.scrollHeight / lines.length));
+// The review desk: hits are walked with n and p, and the one that is chosen is lit up on its page.
+function lightUp(number) {
+  for (const one of document.querySelectorAll("[data-box]")) one.classList.toggle("current", one.dataset.box === number);
+  document.querySelector(`[data-box="${number}"]`)?.scrollIntoView({ block: "nearest" });
+}
+
+function choose(item) {
+  if (!item) return;
+  for (const one of document.querySelectorAll("[data-hit]")) one.classList.toggle("current", one === item);
+  item.querySelector(".pick")?.focus({ preventScroll: true });
+  item.scrollIntoView({ block: "nearest" });
+  const link = item.querySelector("[data-load]");
+  const shown = document.querySelector("#sheet [data-page]");
+  if (link && shown && shown.dataset.page !== item.dataset.page) window.htmx.ajax("GET", link.dataset.load, "#sheet");
+  else lightUp(item.dataset.hit);
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || document.querySelector("dialog[open]")) return;
+  const hits = [...document.querySelectorAll("[data-hit]")];
+  if ((event.key === "n" || event.key === "p") && hits.length) {
+    const at = hits.findIndex((one) => one.classList.contains("current"));
+    choose(hits[event.key === "n" ? Math.min(hits.length - 1, at + 1) : Math.max(0, at - 1)]);
+    event.preventDefault();
+  } else if (event.key === "x") {
+    const row = event.target.closest?.("[data-rows] tbody tr");
+    row?.querySelector("[data-tick]")?.click();
+  }
+});
+
+document.addEventListener("click", (event) => {
+  const item = event.target.closest?.("[data-hit]");
+  if (item && event.target.closest(".pick")) {
+    choose(item);
+    event.preventDefault();
+  }
+  const box = event.target.closest?.("[data-box]");
+  if (box && !event.target.closest("[data-draw]")) choose(document.querySelector(`[data-hit="${box.dataset.box}"]`));
+});
+
+document.addEventListener("htmx:afterSwap", () => {
+  const item = document.querySelector("[data-hit].current");
+  if (item) lightUp(item.dataset.hit);
+});
+
+// A rectangle is drawn on a page; its sides go into the fields below it.
+document.addEventListener("pointerdown", (event) => {
+  const page = event.target.closest?.("[data-draw]");
+  if (!page) return;
+  event.preventDefault();
+  const at = (one) => new DOMPoint(one.clientX, one.clientY).matrixTransform(page.getScreenCTM().inverse());
+  const from = at(event);
+  const drawn = page.querySelector(".drawn");
+  const move = (one) => {
+    const to = at(one);
+    const sides = { x0: Math.min(from.x, to.x), y0: Math.min(from.y, to.y), x1: Math.max(from.x, to.x), y1: Math.max(from.y, to.y) };
+    drawn.setAttribute("x", sides.x0);
+    drawn.setAttribute("y", sides.y0);
+    drawn.setAttribute("width", sides.x1 - sides.x0);
+    drawn.setAttribute("height", sides.y1 - sides.y0);
+    for (const field of document.querySelectorAll("[data-side]")) field.value = Math.max(0, Math.round(sides[field.dataset.side]));
+  };
+  const end = () => {
+    document.removeEventListener("pointermove", move);
+    document.querySelector(".add [name=reason]")?.focus();
+  };
+  document.addEventListener("pointermove", move);
+  document.addEventListener("pointerup", end, { once: true });
+});
+
+// Before and after: the slider moves the border between them.
+document.addEventListener("input", (event) => {
+  if (!("slide" in event.target.dataset)) return;
+  const figure = event.target.closest("[data-compare]");
+  const after = figure.querySelector("[data-after]");
+  const [, , wide, high] = figure.querySelector("svg").getAttribute("viewBox").split(" ").map(Number);
+  const border = (wide * event.target.value) / 100;
+  after.setAttribute("x", border);
+  after.setAttribute("width", Math.max(0.01, wide - border));
+  after.setAttribute("viewBox", `${border} 0 ${Math.max(0.01, wide - border)} ${high}`);
+  for (const end of ["x1", "x2"]) figure.querySelector("[data-line]").setAttribute(end, border);
 });
 // What is printed, and what is kept as soon as it is chosen.
 document.addEventListener("click", (event) => {
