@@ -70,6 +70,8 @@ document.addEventListener("click", (event) => {
   text.focus();
   text.setSelectionRange(start, start + (lines[Number(link.dataset.line) - 1] || "").length);
   text.scrollTop = Math.max(0, (Number(link.dataset.line) - 4) * (text.scrollHeight / lines.length));
+});
+
 // The review desk: hits are walked with n and p, and the one that is chosen is lit up on its page.
 function lightUp(number) {
   for (const one of document.querySelectorAll("[data-box]")) one.classList.toggle("current", one.dataset.box === number);
@@ -152,10 +154,8 @@ document.addEventListener("input", (event) => {
   after.setAttribute("viewBox", `${border} 0 ${Math.max(0.01, wide - border)} ${high}`);
   for (const end of ["x1", "x2"]) figure.querySelector("[data-line]").setAttribute(end, border);
 });
-// What is printed, and what is kept as soon as it is chosen.
-document.addEventListener("click", (event) => {
-  if (event.target.closest?.("[data-print]")) window.print();
-});
+
+// What is kept as soon as it is chosen.
 document.addEventListener("change", (event) => event.target.closest?.("form[data-changes]")?.requestSubmit());
 
 // The live board: when its rows are renewed, what was focused stays so and the page stays where it is; what is new is
