@@ -282,22 +282,21 @@ def test_two_at_one_job_are_told(desk: Desk, bureau: Bureau) -> None:
     assert desk.as_("rev2").post(f"/review/{job.id}/claim", to="free").status_code == 303
 
 
-def test_kept_rejected_and_given_back(desk: Desk, bureau: Bureau, tmp_path: Path) -> None:
+def test_kept_rejected_and_given_back(desk: Desk, bureau: Bureau) -> None:
     """A legal hold stops the return; its lifting waits for a second person; then it is given back."""
     job, rev = bureau.held("名单.txt"), desk.as_("rev")
-    folder = tmp_path / "送件人"
-    folder.mkdir()
+    folder = bureau.config.folders[0].back
     assert rev.post(f"/review/{job.id}/hold", reason="诉讼").status_code == 303
-    answer = rev.post(f"/review/{job.id}/return", folder=str(folder), reason="重做")
+    answer = rev.post(f"/review/{job.id}/return", folder="/elsewhere", reason="重做")
     assert answer.status_code == 403
     assert "依法留存" in answer.text
     assert desk.as_("secr").post(f"/review/{job.id}/hold", to="lift", reason="结案").status_code == 303
     (waiting,) = bureau.desk("rev").seconds.waiting()
     bureau.desk("rev").seconds.confirm(waiting.id)
     assert rev.post(f"/review/{job.id}/reject", reason="不外发").status_code == 303
-    assert rev.post(f"/review/{job.id}/return", folder=str(folder), reason="重做").status_code == 303
+    assert rev.post(f"/review/{job.id}/return", folder="/elsewhere", reason="重做").status_code == 303
     assert bureau.store.get(job.id).state is State.RETURNED
-    assert len(list(folder.iterdir())) == 1
+    assert [path.stat().st_mode & 0o077 for path in folder.iterdir() if job.id in path.name] == [0]
     assert rev.post(f"/review/{bureau.held().id}/keep", until="2099-01-01").status_code == 303
     assert rev.post(f"/review/{bureau.held().id}/keep", until="kein Tag").status_code == 400
 

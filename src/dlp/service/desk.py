@@ -197,8 +197,11 @@ class Desk:
     def _vault(self) -> Vault:
         return open_vault(self.config)
 
-    def give_back(self, prefix: str, folder: Path, *, reason: str) -> tuple[Job, Path]:
-        """Give the original of a held or rejected job back to its sender; return the job and the new file."""
+    def give_back(self, prefix: str, folder: Path | None, *, reason: str) -> tuple[Job, Path]:
+        """Give the original of a held or rejected job back to its sender; return the job and the new file.
+
+        Without a folder, where its counter gets what is handed back.
+        """
         return returning.give_back(self.acting, prefix, folder, reason)
 
     def redact(

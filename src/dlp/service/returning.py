@@ -30,9 +30,10 @@ from dlp.store.record import RecordFilter
 FROM = (State.HELD, State.REJECTED)
 
 
-def give_back(acting: Acting, prefix: str, folder: Path, reason: str) -> tuple[Job, Path]:
+def give_back(acting: Acting, prefix: str, folder: Path | None, reason: str) -> tuple[Job, Path]:
     """Give the original of a job back into a folder; return the job and the new file, which only its owner may read.
 
+    Without a folder, into the one where its counter gets what is handed back ([[folders]] returns).
     Denied where it is not held, under legal hold, or a state secret that may not lie open on this machine; UsageError
     for a folder that the gate itself works with.
     """
@@ -40,7 +41,7 @@ def give_back(acting: Acting, prefix: str, folder: Path, reason: str) -> tuple[J
         raise UsageError(Say("须写明理由", "a reason is required"), Say("用 --reason 写明", "give it with --reason"))
     acting.person  # noqa: B018  whoever has not logged in is not told what there is
     job = acting.store.get(prefix)
-    target = _folder(acting, folder)
+    target = _folder(acting, _own_folder(acting, job) if folder is None else folder)
     name = _name(job)
     with _alone_in(target) as open_folder:
         _check(acting, job, "returning", {"to": str(target)})
@@ -117,6 +118,20 @@ def _frozen(entry: Entry, job: Job) -> Denial | None:
         hint=stopped.hint or stopped.say,
         article=incident.ARTICLE,
     )
+
+
+def _own_folder(acting: Acting, job: Job) -> Path:
+    """Return the private folder of the counter that a job came from; UsageError where it came from a print queue."""
+    spec = next((one for one in acting.config.folders if f"folder:{one.name}" == job.item.source), None)
+    if spec is None:
+        raise UsageError(
+            Say(
+                f"任务 {job.id} 来自打印队列，没有退还文件夹", f"job {job.id} came from a print queue: it has no folder"
+            ),
+            Say("在本机用 dlp quarantine return 写明文件夹", "use `dlp quarantine return` on this machine"),
+        )
+    spec.back.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return spec.back
 
 
 def _folder(acting: Acting, folder: Path) -> Path:

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from dlp.model import Say
 from dlp.rights import ROLES, Operation
+from dlp.web.counters import counter
 from dlp.web.visit import Stranger, Visit
 
 
@@ -77,6 +78,7 @@ def _common(about: Stranger) -> Mapping[str, Any]:
         "roles": lambda given: "、".join(ROLES[role].to(language) for role in given),
         "ways": ways(about) if isinstance(about, Visit) else (),
         "op": Operation,
+        "counter": counter(about.config),
         "site": about.config.site,
         "csrf": about.csrf,
         "here": about.request.url.path,

@@ -17,6 +17,7 @@ from dlp.service import cases
 from dlp.service.receipt import STATES, pages
 from dlp.store import Job, JobFilter
 from dlp.store.record import RecordFilter
+from dlp.web.counters import sources
 from dlp.web.leaf import leaf
 from dlp.web.live import Watch
 from dlp.web.pages.door import choose
@@ -91,8 +92,7 @@ def board(about: Reads, asked: Annotated[Wanted, Depends(wanted)]) -> Response:
         "groups": GROUPS,
         "states": STATES,
         "actions": ACTIONS,
-        "sources": _sources(about),
-        "counter": _counter(about),
+        "sources": sources(about.config),
         "pages": pages,
         "stopped": GROUPS["stopped"][1],
         "ready": ready,
@@ -171,7 +171,6 @@ def words_of(about: Visit, job: Job) -> dict[str, Any]:
         "main_ask": not (ready or waiting),
         "handed_back": job.state is State.WITHHELD and not job.place and job.sealed is None,
         "has_receipt": job.state in (State.HELD, State.BLOCKED, State.WITHHELD, State.REDACTED),
-        "counter": _counter(about),
         "page_count": pages(job.coverage),
         "next": next_step(job, secret=secret, ready=ready, waiting=waiting),
     }
@@ -255,28 +254,6 @@ _NEXT: dict[State, Say] = {
     State.CANCELLED: Say("送件人已取消", "its sender took it back"),
     State.REFUSED: Say("未取件，文件原样保留", "it was not taken, and is where it was"),
 }
-
-
-def _places(about: Visit) -> Iterator[tuple[str, str, str]]:
-    """Give each source of jobs, the counter that it belongs to, and its own name."""
-    yield from ((f"folder:{one.name}", one.owner or one.name, one.name) for one in about.config.folders)
-    yield from ((one.source, one.owner or one.name, one.name) for one in about.config.printers)
-
-
-def _sources(about: Visit) -> tuple[tuple[str, str], ...]:
-    """Return what the board can be narrowed to, by the name of the counter and of the folder or queue."""
-    return tuple((source, owner if owner == name else f"{owner} · {name}") for source, owner, name in _places(about))
-
-
-def _counter(about: Visit) -> Any:
-    """Return what calls where a job came from by its name, and never by the word that the books have for it."""
-    known = {source: owner for source, owner, _ in _places(about)}
-
-    def called(job: Job) -> str:
-        source = job.item.source
-        return job.item.owner or known.get(source) or source.partition(":")[2] or source
-
-    return called
 
 
 def _sees(about: Visit) -> bool:

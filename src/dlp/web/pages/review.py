@@ -6,7 +6,6 @@ import base64
 import time
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -25,6 +24,7 @@ from dlp.service.receipt import STATES
 from dlp.service.reviews import QUEUE, Order, Row, Wanted
 from dlp.store import Job, JobFilter
 from dlp.terms import Ruling as End
+from dlp.web.counters import sources
 from dlp.web.leaf import leaf
 from dlp.web.pages.jobs import ACTIONS, next_step
 from dlp.web.visit import Does, Reads, Visit
@@ -184,7 +184,7 @@ def queue(about: Reads, what: Annotated[Asked, Depends(asked)]) -> Response:
         "orders": ORDERS,
         "who": WHO,
         "waits": _waits,
-        "sources": _sources(about),
+        "sources": sources(about.config),
         "done": (),
     }
     return leaf(about, "review_rows.html" if about.is_fragment else "review.html", **words)
@@ -380,8 +380,8 @@ def reject(about: Does, id: str) -> Response:  # noqa: A002  as above
 
 @router.post("/review/{id}/return")
 def give_back(about: Does, id: str) -> Response:  # noqa: A002  as above
-    """Give the original back into a folder of this machine."""
-    about.desk.give_back(id, Path(about.field("folder")), reason=about.field("reason", ""))
+    """Give the original back where its counter gets what is handed back: no page names a path of this machine."""
+    about.desk.give_back(id, None, reason=about.field("reason", ""))
     return _back(id)
 
 
@@ -571,12 +571,6 @@ def _day_of(text: str) -> float:
 def _waits(row: Row | Job) -> float:
     """Return since when a job waits."""
     return row.job.created if isinstance(row, Row) else row.created
-
-
-def _sources(about: Visit) -> tuple[tuple[str, str], ...]:
-    config = about.config
-    folders = ((f"folder:{one.name}", one.owner or one.name) for one in config.folders)
-    return (*folders, *((one.source, one.owner or one.name) for one in config.printers))
 
 
 def _back(id_: str, rest: str = "") -> Response:
