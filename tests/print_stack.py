@@ -167,8 +167,13 @@ class Printer:
         argv = ["ippeveprinter", "-r", "off", "-n", "localhost", "-p", str(self.port), "-d", str(self.spool)]
         argv += ["-c", str(self._stack.capture), "-f", ",".join(self.formats), *self._more, self.name]
         env = {"DBUS_SYSTEM_BUS_ADDRESS": self._stack.bus, "CAPTURED": str(self.captured), "LANG": "C.UTF-8"}
-        self._program = Program(argv, env=env, log=self._stack.root / f"printer-{self.name}.log")
-        until(lambda: _answers(self.port) or not self.program.alive, f"printer {self.name} answers", log=self.log)
+        for _ in range(3):  # at times it finds no DNS-SD at its start, although nothing asks for that
+            self._program = Program(argv, env=env, log=self._stack.root / f"printer-{self.name}.log")
+            until(lambda: _answers(self.port) or not self.program.alive, f"printer {self.name} answers", log=self.log)
+            if self.program.alive or "DNS-SD" not in self.log():
+                break
+        if not self.program.alive:
+            self._hold.close()
         assert self.program.alive, f"printer {self.name} did not start\n{self.log()}"
 
     def kill(self) -> None:

@@ -499,6 +499,7 @@ def test_pages_become_pictures_where_that_is_asked(site: Place, tmp_path: Path) 
 
 def test_words_of_a_child_are_not_signed_unasked() -> None:
     """A child that its document took over cannot put what it read into a certificate: types are those of the cuts."""
+    from dlp.hand import Edits
     from dlp.model import Action, Cut, Document, Finding, Inspection, Item, Verdict
 
     found = Finding(rule="r", pack="p", type="cn_resident_id", category="identity", name="居民身份证号")
@@ -507,7 +508,7 @@ def test_words_of_a_child_are_not_signed_unasked() -> None:
         item=item, document=Document(media=""), findings=(found,), gaps=(), verdict=Verdict(action=Action.REDACT)
     )
     cut = Cut(part=(), anchor="", start=0, end=1, label="x", type=found.type)
-    wish = _Wish((0,), everything=True, cuts=(cut,), needles=())
+    wish = _Wish((0,), everything=True, cuts=(cut,), needles=(), edits=Edits())
     good = Removed(type=found.type, count=1)
     assert _removed(seen, (good,), wish) == (msgspec.structs.replace(good, name="居民身份证号"),)
     for bad in (

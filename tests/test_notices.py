@@ -360,7 +360,8 @@ to = ["sec@example.cn"]
     works = Works(tmp_path, gate, extra=settings)
     notifier = Notifier(works.config, works.store)
     notifier.look()
-    held = works.run("张三身份证110101199003071233电话13812345678.txt", "身份证号：110101199003071233\n".encode())
+    text = "工作秘密\n身份证号：110101199003071233\n"
+    held = works.run("张三身份证110101199003071233电话13812345678.txt", text.encode())
     withheld = works.run("机密★10年 玄鸟计划13812345678.txt", "机密★10年\n关于玄鸟计划的方案\n".encode())
     assert (held.state, withheld.state) == (State.HELD, State.WITHHELD)
     notifier.look()

@@ -463,8 +463,8 @@ def test_evidence_outlives_its_days_under_legal_hold(bureau: Bureau, monkeypatch
     assert "destroyed" not in bureau.kinds()
     listing = bureau.desk("rev").destructions
     with pytest.raises(Denied, match="under legal hold"):
-        listing.draw_up((), (old.id,), reason="期满", method="粉碎")
-    drawn_up = listing.draw_up((), (other.id,), reason="期满", method="粉碎")
+        listing.draw_up((), (old.id,), reason="期满", method="碎纸")
+    drawn_up = listing.draw_up((), (other.id,), reason="期满", method="碎纸")
     assert [piece.job for piece in drawn_up.pieces] == [other.id]
     assert bureau.sealed(other), "a list that was drawn up is not erased yet"
 

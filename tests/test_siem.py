@@ -30,6 +30,7 @@ DECIDED = {
 EVENTS = {
     "started": {"packs": "p", "policy": "q", "shadow": False},
     "stopped": {},
+    "denied": {"operation": "destroy.erase", "subject": "01J", "change": "01K", "why": "conflict"},
     "reloaded": {"packs": "p"},
     "reload-refused": {"why": "bad"},
     "taking": {"source": "folder:外发", "path": "甲/乙.docx", "size": 10},
