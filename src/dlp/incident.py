@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dlp.errors import Conflict, Denied, UsageError
 from dlp.model import Action, Frozen, Level, Reason, Regime, Say, Verdict, evolve
-from dlp.rights import RULES_2024
+from dlp.rights import RULES_2024, Denial, Why
 from dlp.store import Job
 from dlp.store.record import Columns, Kind
 
@@ -180,6 +180,15 @@ def frozen(books: _Finds, *hashes: str) -> Freeze | None:
         if found is not None and found.active:
             return found
     return None
+
+
+def stays(books: _Finds, job: Job, say: Say) -> Denial | None:
+    """Return, in words that say what is not done to it, why a job's file stays: it is frozen, and evidence."""
+    freeze = frozen(books, job.item.sha256)
+    if freeze is None:
+        return None
+    stopped = Stopped(freeze)
+    return Denial(why=Why.CLOSED, say=say, hint=stopped.hint or stopped.say, article=ARTICLE)
 
 
 def blocked(verdict: Verdict, freeze: Freeze) -> Verdict:

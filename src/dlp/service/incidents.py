@@ -20,7 +20,7 @@ from dlp.copies import COPIES, Copy, CopyState
 from dlp.errors import Conflict, NotFound, UsageError
 from dlp.incident import FREEZES, INCIDENTS, Cause, Freeze, Incident, Step
 from dlp.model import Say, State, evolve
-from dlp.rights import Denial, Operation, Why, may
+from dlp.rights import Denial, Operation, may
 from dlp.service import notary, signing, trail
 from dlp.service.acting import Acting
 from dlp.service.certify import state_folder
@@ -43,16 +43,8 @@ SIGNED = "填报人：　　　　　　　保密员：　　　　　　　分�
 
 def keeps(entry: Entry, job: Job) -> Denial | None:
     """Return why a job goes on no list of what is destroyed: its file is frozen, and evidence."""
-    freeze = incident.frozen(entry, job.item.sha256)
-    if freeze is None:
-        return None
-    stopped = incident.Stopped(freeze)
-    return Denial(
-        why=Why.CLOSED,
-        say=Say(f"任务 {job.id} 的文件已冻结，不得销毁", f"the file of job {job.id} is frozen and is not destroyed"),
-        hint=stopped.hint or stopped.say,
-        article=incident.ARTICLE,
-    )
+    say = Say(f"任务 {job.id} 的文件已冻结，不得销毁", f"the file of job {job.id} is frozen and is not destroyed")
+    return incident.stays(entry, job, say)
 
 
 class Custody(NamedTuple):

@@ -108,16 +108,8 @@ def _refusal(acting: Acting, entry: Entry, job: Job) -> Denial | None:
 
 def _frozen(entry: Entry, job: Job) -> Denial | None:
     """Return why a file stays where it is: it is frozen, and may be all the evidence there is."""
-    freeze = incident.frozen(entry, job.item.sha256)
-    if freeze is None:
-        return None
-    stopped = incident.Stopped(freeze)
-    return Denial(
-        why=Why.CLOSED,
-        say=Say(f"任务 {job.id} 的文件已冻结，不得退回", f"the file of job {job.id} is frozen and is not given back"),
-        hint=stopped.hint or stopped.say,
-        article=incident.ARTICLE,
-    )
+    say = Say(f"任务 {job.id} 的文件已冻结，不得退回", f"the file of job {job.id} is frozen and is not given back")
+    return incident.stays(entry, job, say)
 
 
 def _own_folder(acting: Acting, job: Job) -> Path:
