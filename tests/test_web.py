@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
+from dlp import config
 from dlp.rights import Role
+from dlp.service.people import People
 from dlp.store.sqlite import SqliteStore
 from dlp.web import pages
 from dlp.web.leaf import WAYS
@@ -31,6 +33,15 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.staff()
     yield made
     made.close()
+
+
+def empty(root: Path) -> House:
+    """Return a site where nobody has an account yet."""
+    bare = House.__new__(House)
+    bare.config, bare.settings, bare.given, bare._tokens = config.parse("", file="t", base=root), None, {}, {}
+    bare.store = SqliteStore.open(root / "gate.db", create=True)
+    bare.people = People(bare.store, bare.config.people)
+    return bare
 
 
 def routes() -> list[Route]:
@@ -145,13 +156,7 @@ def test_nobody_is_led_to_another_host(house: House, target: str) -> None:
 
 def test_the_first_link_opens_once(tmp_path: Path) -> None:
     """It makes the three administrators, shows their passwords once, and is nothing any more after that."""
-    bare = House.__new__(House)
-    from dlp import config
-    from dlp.service.people import People
-
-    bare.config, bare.settings, bare.given, bare._tokens = config.parse("", file="t", base=tmp_path), None, {}, {}
-    bare.store = SqliteStore.open(tmp_path / "gate.db", create=True)
-    bare.people = People(bare.store, bare.config.people)
+    bare = empty(tmp_path)
     browser = Browser(bare, first="right-key")
     assert browser.get("/").headers["location"] == "/login?next=/"
     assert "尚未建立账号" in browser.page("/login")
@@ -179,13 +184,7 @@ def test_the_first_link_opens_once(tmp_path: Path) -> None:
 
 def test_a_gate_that_shows_itself_has_invented_people(tmp_path: Path) -> None:
     """One for each role, each with a password of its own, made once."""
-    from dlp import config
-    from dlp.service.people import People
-
-    bare = House.__new__(House)
-    bare.config, bare.settings, bare.given, bare._tokens = config.parse("", file="t", base=tmp_path), None, {}, {}
-    bare.store = SqliteStore.open(tmp_path / "gate.db", create=True)
-    bare.people = People(bare.store, bare.config.people)
+    bare = empty(tmp_path)
     browser = Browser(bare, first="key", demo=True)
     shown = browser.post("/begin/demo", key="key").text
     people = dict(re.findall(r"<td><code>([^<]+)</code></td><td><code>([^<]+)</code></td>", shown))
